@@ -1,0 +1,54 @@
+# Everything a developer or CI runs. Needs Python 3.11+ and make; each target sets up what it needs. Works from any folder: make -C <here>
+SHELL := /bin/bash
+HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+VENV := $(HERE).venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check e2e bench images images-all docs lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(HERE)Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## make the virtual environment with the locked, hashed packages
+$(STAMP): $(HERE)requirements/dev.txt $(HERE)Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) ..." && $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(HERE)requirements/dev.txt
+	@touch $(STAMP)
+
+demo: $(STAMP) ## the main job from end to end on this machine: no cluster needed
+	@cd $(HERE) && $(PY) -m demo
+
+test: $(STAMP) ## unit, property and integration tests
+	@cd $(HERE) && $(PY) -m pytest
+
+check: $(STAMP) ## lint, types, import rules, generated docs, tests with branch coverage
+	@cd $(HERE) && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-cache
+	@cd $(HERE) && $(PY) -m docs.generate --check
+	@cd $(HERE) && $(VENV)/bin/coverage run -m pytest && $(VENV)/bin/coverage report --skip-covered --fail-under=85
+
+e2e: $(STAMP) ## end-to-end tests on the cluster that KUBECONFIG names
+	@cd $(HERE) && $(PY) -m pytest tests/e2e -p no:randomly -v
+
+bench: $(STAMP) ## first figures, as ratios
+	@cd $(HERE) && $(PY) -m tests.bench
+
+images: $(STAMP) ## both images for this machine's architecture
+	@cd $(HERE) && images/build
+
+images-all: $(STAMP) ## both images for amd64 and arm64
+	@cd $(HERE) && images/build amd64 arm64
+
+docs: $(STAMP) ## docs/annotations.md and docs/settings.md from the tables in code
+	@cd $(HERE) && $(PY) -m docs.generate
+
+lock: ## resolve pyproject.toml again and write requirements/*.txt with hashes (needs uv)
+	@cd $(HERE) && uv lock --quiet --upgrade && uv export --quiet --no-header --no-emit-project --no-annotate --all-groups -o requirements/dev.txt \
+	  && uv export --quiet --no-header --no-emit-project --no-annotate --no-default-groups -o requirements/run.txt && rm -f uv.lock
+
+clean: ## remove what the targets made
+	@rm -rf $(VENV) $(HERE)build

@@ -1,0 +1,1 @@
+"""Secret stores: one file each behind the small interface in `store`."""

@@ -1,0 +1,52 @@
+"""Every name that users, Kubernetes and our own parts see, spelled once. docs/annotations.md is made from `ANNOTATIONS`.
+
+Paths are those inside the init container. Nothing here decides anything.
+"""
+
+PREFIX = "tfy-secret.dev/"
+API_GROUP = "tfy-secret.dev"
+API_VERSION = "tfy-secret.dev/v1alpha1"
+
+INJECT_LABEL = PREFIX + "inject"
+INJECT_ENABLED = "enabled"  # on a namespace
+INJECT_DISABLED = "disabled"  # on a pod
+
+MODE = PREFIX + "mode"
+FILES = PREFIX + "files"
+INIT_POSITION = PREFIX + "init-position"
+
+ANNOTATIONS: dict[str, tuple[str, str]] = {
+    MODE: (
+        "`auto` (default), `envfile`",
+        "How environment variables are delivered. `auto` picks what the API server and every node's kubelet can do.",
+    ),
+    FILES: (
+        "YAML list of `{mount_path, secret_fqn, mode?, containers?}`",
+        "Secrets as files. `mount_path` is the absolute path of the file, `mode` its permissions (default `'0444'`), "
+        "`containers` the containers that get it (default: all app containers).",
+    ),
+    INIT_POSITION: (
+        "`first` (default), `last`, `after:<container>`",
+        "Where our init container stands among the pod's init containers. Those before it cannot use secrets.",
+    ),
+}
+
+INIT_CONTAINER = "tfy-secret-init"
+VOLUME_PREFIX = "tfy-secret-"
+TOKEN_VOLUME = "tfy-secret-token"  # noqa: S105 - the name of a volume
+PLAN_ENV = "TFY_SECRET_PLAN"
+
+AUDIENCE = "tfy-secret.dev"
+TOKEN_SECONDS = 600  # the shortest life that the API server grants
+
+MOUNT_ROOT = "/tfy-secret"
+TOKEN_FOLDER = "/tfy-secret/token"  # noqa: S105 - a path
+TOKEN_FILE = "/tfy-secret/token/token"  # noqa: S105 - a path
+VOLUMES_FOLDER = "/tfy-secret/volumes"
+ENV_FOLDER = "env"  # inside a container's volume
+FILES_FOLDER = "files"
+TERMINATION_LOG = "/dev/termination-log"
+
+ENVFILE_KEY = "VALUE"  # one variable a file, so the key inside can be the same everywhere
+
+RESOLVE_PATH = "/v1/resolve"

@@ -1,0 +1,89 @@
+"""Find references in a string: the whole value, `${<fqn>}` inside it, or a bare `tfy-secret://...` inside it.
+
+value                               | result
+----------------------------------- | ------------------------------------------------------------
+no name in it                       | None: it is not ours and is never touched
+`tfy-secret://t:g:k`                | one reference
+`<configured store>::<path>`        | one reference, as a whole value or inside `${...}` only
+`a ${tfy-secret://t:g:k} b`         | text, reference, text
+`Bearer tfy-secret://t:g:k`         | text, reference
+`tfy-secret://t:g` or anything else | FqnError: what holds the scheme and does not parse is refused
+
+Linear in the length of the value: each pattern reads a character a bounded number of times.
+"""
+
+import re
+from collections.abc import Container
+
+from contract.fqn import SCHEME, Fqn, FqnError, parse_fqn
+from contract.record import record
+
+_CANDIDATE = re.compile(r"\$\{([^{}]*)\}|tfy-secret://")
+# A bare name ends where its alphabet ends; what is ambiguous (a fourth part, an unknown parameter) is then refused by the parser.
+_BARE = re.compile(r"tfy-secret://[A-Za-z0-9._:-]*(?:\?[A-Za-z0-9._=&%-]*)?(?:#[A-Za-z0-9._%-]*)?")
+_BARE_HINT = "; inside longer text write the name as ${tfy-secret://...}"
+
+
+@record
+class Template:
+    """A string with references in it, as alternating parts: text, Fqn, text, Fqn, ..., text. Texts may be empty."""
+
+    texts: tuple[str, ...]
+    fqns: tuple[Fqn, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the string is one reference and nothing else."""
+        return len(self.fqns) == 1 and self.texts == ("", "")
+
+
+def find_references(value: str, stores: Container[str]) -> Template | None:
+    """Parse a value. None: it holds no reference. Raises FqnError for one that holds the scheme and does not parse."""
+    if SCHEME not in value and "::" not in value:
+        return None
+    store, separator, _ = value.partition("::")
+    if separator and store in stores:
+        if SCHEME in value:
+            raise FqnError(value, "one reference as the whole value", "write each name as ${...}, with the text around it")
+        return Template(("", ""), (parse_fqn(value),))
+    texts: list[str] = []
+    fqns: list[Fqn] = []
+    copied = position = 0
+    while (match := _CANDIDATE.search(value, position)) is not None:
+        found = _reference_at(value, match, stores)
+        if found is None:
+            position = match.start() + 2  # `${` of something else; a bare name may still stand inside it
+            continue
+        fqn, position = found
+        texts.append(value[copied : match.start()])
+        fqns.append(fqn)
+        copied = position
+    if not fqns:
+        return None
+    return Template((*texts, value[copied:]), tuple(fqns))
+
+
+def _reference_at(value: str, match: "re.Match[str]", stores: Container[str]) -> "tuple[Fqn, int] | None":
+    inner = match.group(1)
+    if inner is not None:
+        if inner.startswith(SCHEME) or ("::" in inner and inner.partition("::")[0] in stores):
+            return parse_fqn(inner), match.end()
+        return None
+    if value.startswith("${", match.start() - 2) and match.start() >= 2:
+        raise FqnError(value[match.start() - 2 :], "${<fqn>}, closed by '}'", "close the brace; write '{' and '}' in a name as %7B and %7D")
+    bare = _BARE.match(value, match.start())
+    assert bare is not None  # noqa: S101 - the pattern begins with what was just found
+    try:
+        return parse_fqn(bare.group()), bare.end()
+    except FqnError as error:
+        if bare.group() == value:
+            raise
+        raise FqnError(error.found, error.allowed, error.fix + ("" if "${" in error.fix else _BARE_HINT)) from None
+
+
+def looks_like_store_path(value: str, tenant: str) -> str | None:
+    """The left side of a `::` value that has a store FQN's shape under our tenant; for a warning about an unknown store."""
+    store, separator, path = value.partition("::")
+    if separator and path and re.fullmatch(rf"{re.escape(tenant)}(?:/[\w.-]+){{2}}|{re.escape(tenant)}(?::[\w.-]+){{4}}", store):
+        return store
+    return None

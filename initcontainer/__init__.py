@@ -1,0 +1,1 @@
+"""The init container: plan and pod token in, files on tmpfs out. Standard library and contract only."""

@@ -1,0 +1,1 @@
+"""The admission webhook: AdmissionReview in, JSON Patch out. It never sees a secret's value."""
