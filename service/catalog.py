@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import structlog
 
@@ -46,7 +46,7 @@ class LiveCatalog:
     async def close(self) -> None:
         raise NotImplementedError
 
-    async def __aenter__(self) -> "LiveCatalog":
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import aiohttp
 import msgspec
@@ -134,7 +134,7 @@ class Kube:
             raise KubeError(
                 0,
                 "NotInCluster",
-                "KUBERNETES_SERVICE_HOST: found nothing; a pod of a cluster has it. To fix: set TFY_SECRET_MANIFESTS to run without a cluster",
+                "KUBERNETES_SERVICE_HOST: found nothing; every pod has it. To fix: set TFY_SECRET_MANIFESTS to run without a cluster",
             )
         try:
             tls = ssl.create_default_context(cafile=str(folder / "ca.crt"))
@@ -194,7 +194,7 @@ class Kube:
             await self._session.close()
             self._session = None
 
-    async def __aenter__(self) -> "Kube":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -23,18 +23,17 @@ BACKLOG = 1024  # a node that comes back starts a hundred pods at once
 
 log = structlog.get_logger()
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+App = web.Application | Handler
 
 
 @asynccontextmanager
-async def listening(
-    what: web.Application | Handler, address: Address, tls: TlsSource | None, *, grace: float = GRACE
-) -> AsyncIterator[int]:
+async def listening(what: App, address: Address, tls: TlsSource | None, *, grace: float = GRACE) -> AsyncIterator[int]:
     """Serve inside the block and yield the bound port; at its end stop accepting and let requests in flight finish.
 
     A bare handler saves the router, for a server with one hot path. `tls` must be started; None is plain HTTP, for tests.
     """
     options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEP_ALIVE}
-    runner: web.BaseRunner[Any]
+    runner: web.BaseRunner
     if isinstance(what, web.Application):
         runner = web.AppRunner(what, shutdown_timeout=grace, **options)
     else:
@@ -50,7 +49,7 @@ async def listening(
         await runner.cleanup()
 
 
-async def serve(what: web.Application | Handler, address: Address, tls: TlsSource | None, *, grace: float = GRACE) -> None:
+async def serve(what: App, address: Address, tls: TlsSource | None, *, grace: float = GRACE) -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = stop_signal()
     async with listening(what, address, tls, grace=grace):
@@ -71,7 +70,7 @@ def stop_signal() -> asyncio.Event:
     return stop
 
 
-def bound_port(runner: "web.BaseRunner[Any]") -> int:
+def bound_port(runner: web.BaseRunner) -> int:
     return int(runner.addresses[0][1])
 
 
@@ -92,4 +91,4 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
         import uvloop
     except ImportError:  # no wheel for this machine: asyncio's own loop does the same, slower
         return None
-    return uvloop.new_event_loop  # type: ignore[no-any-return]
+    return uvloop.new_event_loop

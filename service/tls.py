@@ -134,7 +134,9 @@ class TlsFiles:
             log.info("certificate_loaded", folder=str(self._folder), expires_at=str(self.expires_at))
         except ValueError as error:
             self._problem = f"{self._folder}: {error}"
-            log.error("certificate_refused", folder=str(self._folder), reason=str(error), still_serving=self.healthy)
+            log.error(  # noqa: TRY400 - the reason says it all
+                "certificate_refused", folder=str(self._folder), reason=str(error), still_serving=self.healthy
+            )
 
 
 def try_pair(certificate: bytes, key: bytes, now: datetime) -> tuple[ssl.SSLContext, datetime]:
@@ -174,7 +176,7 @@ def _as_file(content: bytes) -> Iterator[str]:
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("pair", os.MFD_CLOEXEC)
         try:
-            with open(descriptor, "wb", closefd=False) as file:  # noqa: PTH123 - a descriptor
+            with open(descriptor, "wb", closefd=False) as file:
                 file.write(content)
             yield f"/proc/self/fd/{descriptor}"
         finally:

@@ -6,7 +6,7 @@ Decides when to list again (410 Gone), when to reconnect (the stream ended, brok
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -202,7 +202,7 @@ class Watch(Generic[T]):
         await self._sleep(wait)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
     """Split by newline without aiohttp's limit of a line, which is below that of an object."""
     pending = bytearray()
     async for chunk in content.iter_any():
