@@ -1,0 +1,144 @@
+"""From values to the bytes of files, or to every reason why that cannot be: decided in full before anything is written.
+
+What a delivery mode can carry, and in what form, is one object per mode in `MODES`; nothing else looks at a mode's name.
+Nothing is altered, trimmed or re-encoded: a value is carried exactly or its pod fails with the reason.
+"""
+
+from contract.envfile import cannot_carry, render
+from contract.plan import EnvDelivery, Plan
+from contract.record import record
+from contract.values import SecretValue
+from initcontainer.errors import CannotCarry
+
+ENV_FILE_MODE = 0o400  # the kubelet reads it, as root on the node; no container mounts it
+
+
+@record
+class Content:
+    """One file to write: its path inside the container's volume, its bytes, its permission bits."""
+
+    path: str
+    data: SecretValue
+    mode: int
+
+
+@record
+class VolumeContents:
+    """All files of one container."""
+
+    container: str
+    volume: str
+    files: tuple[Content, ...]
+
+
+@record
+class Variable:
+    """One environment variable with its value. None: leave it unset."""
+
+    delivery: EnvDelivery
+    value: SecretValue | None
+
+
+class EnvFile:
+    """A file per variable, which the kubelet parses: `valueFrom.fileKeyRef`."""
+
+    def limit(self, value: bytes) -> "Limit | None":
+        return cannot_carry(value)
+
+    def contents(self, variables: "Sequence[Variable]") -> tuple[Content, ...]:
+        return tuple(Content(v.delivery.path, self._rendered(v.value), ENV_FILE_MODE) for v in variables)
+
+    def _rendered(self, value: SecretValue | None) -> SecretValue:
+        return SecretValue(render(None if value is None else value.reveal()))
+
+
+MODES: "dict[str, Mode]" = {"envfile": EnvFile()}
+
+
+def plan_faults(plan: Plan) -> list[str]:
+    """What is wrong with a plan that its own format does not rule out."""
+    faults = [
+        f"container {c.name}: mode '{c.mode[:40]}' is not known here; known: {', '.join(MODES)}"
+        for c in plan.containers
+        if c.mode not in MODES
+    ]
+    written: set[tuple[str, str]] = set()
+    for container in plan.containers:
+        for path in [e.path for e in container.env] + [f.path for f in container.files]:
+            if (container.volume, path) in written:
+                faults.append(f"container {container.name}: two deliveries to '{path}' of volume {container.volume}")
+            written.add((container.volume, path))
+    return faults
+
+
+def carry(plan: Plan, values: "Values") -> tuple[VolumeContents, ...]:
+    """The files of every container. Raises CannotCarry with every value that cannot be carried."""
+    problems: list[str] = []
+    carried = tuple(_carry_container(container, values, problems) for container in plan.containers)
+    if problems:
+        raise CannotCarry(*problems)
+    return carried
+
+
+def _carry_container(container: "ContainerPlan", values: "Values", problems: list[str]) -> VolumeContents:
+    mode = MODES[container.mode]
+    variables = [Variable(delivery, _joined(delivery, values)) for delivery in container.env]
+    for variable in variables:
+        limit = None if variable.value is None else mode.limit(variable.value.reveal())
+        if limit is not None:
+            problems.append(_sentence(container.name, variable.delivery.name, limit))
+    if problems:
+        return VolumeContents(container.name, container.volume, ())
+    files = tuple(Content(f.path, _present(values[f.fqn]), f.mode) for f in container.files)
+    return VolumeContents(container.name, container.volume, (*mode.contents(variables), *files))
+
+
+def _present(value: SecretValue | None) -> SecretValue:
+    """An absent optional file is empty rather than missing: the app's mount of a missing file would fail its start."""
+    return SecretValue(b"") if value is None else value
+
+
+def _joined(delivery: EnvDelivery, values: "Values") -> SecretValue | None:
+    """The texts and values of a variable, one after the other.
+
+    values          | texts around them | result
+    --------------- | ----------------- | ----------------------------------------
+    some            | any               | all joined; what is absent adds nothing
+    all absent      | some              | the texts
+    all absent      | none              | None: the variable is not set
+    """
+    found = [values[name] for name in delivery.parts[1::2]]
+    texts = [text.encode(errors="surrogatepass") for text in delivery.parts[::2]]
+    if not any(texts) and all(value is None for value in found):
+        return None
+    joined = texts[0]
+    for value, text in zip(found, texts[1:], strict=True):
+        joined += (b"" if value is None else value.reveal()) + text
+    return SecretValue(joined)
+
+
+def _sentence(container: str, variable: str, limit: "Limit") -> str:
+    way_out = "mode exec carries it" if limit.exec_carries else "a file carries it"
+    return f"container {container}, env {variable}: {limit.sentence}; {way_out}"
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Protocol
+
+    from contract.envfile import Limit
+    from contract.plan import ContainerPlan
+
+    Values = Mapping[str, SecretValue | None]  # by the name as the plan spells it; None: absent, and optional
+
+    class Mode(Protocol):
+        """How a container's variables reach its process."""
+
+        def limit(self, value: bytes) -> Limit | None:
+            """Why the value cannot be carried exactly, or None."""
+            ...
+
+        def contents(self, variables: Sequence[Variable]) -> tuple[Content, ...]:
+            """The files that carry them. Every value has passed `limit`."""
+            ...
