@@ -1,0 +1,173 @@
+"""One HTTP request to an outside store and its bounded answer, repeated where that is safe. Knows no store's protocol.
+
+failure                                  | GET            | PUT, DELETE
+---------------------------------------- | -------------- | -------------------------------------
+no connection: nothing was sent          | again          | again
+connection lost, answer cut short        | again          | Unavailable: it may have been done
+429, 502, 503, 504                       | again          | the answer, for the caller to judge
+any other answer                         | the answer     | the answer
+no time left                             | Unavailable    | Unavailable
+
+Waits are full jitter, at least what Retry-After asks; if it asks for more than a few seconds, the caller learns that instead.
+Messages hold no body and no header of either side: a store's own error text may quote what we sent.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from broker.errors import BrokerError, Misconfigured, TooLarge, Unavailable
+from broker.stores.headers import HeaderFiles
+from broker.stores.transport import open_http
+
+# A value of 1 MiB as JSON: six bytes a character when all are escaped, and room for other fields.
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+_BUSY = frozenset({429, 502, 503, 504})
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds, and how often. An init container waits about a minute in all, so one read ends well before."""
+
+    connect: float = 3.0
+    total: float = 10.0
+    attempts: int = 3
+    first_wait: float = 0.2
+    longest_wait: float = 2.0
+    longest_retry_after: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. The body may hold a secret and stays out of the repr."""
+
+    status: int
+    media_type: str
+    retry_after: float | None
+    body: bytes = field(repr=False)
+
+
+class _NotSentError(Unavailable):
+    """There was no connection, so the store has seen nothing."""
+
+
+class _LostError(Unavailable):
+    """The store may have seen the request."""
+
+
+class Exchange:
+    """Requests to one base URL with one set of credentials. `place` begins every message."""
+
+    def __init__(
+        self,
+        place: str,
+        base_url: str,
+        headers: HeaderFiles,
+        *,
+        allow_loopback: bool,
+        patience: Patience | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self.place, self.base_url, self.headers = place, base_url, headers
+        self._patience = patience or Patience()
+        self._sleep = sleep
+        self._http = open_http(allow_loopback=allow_loopback, connect_seconds=self._patience.connect, total_seconds=self._patience.total)
+
+    async def send(self, method: str, target: str, body: bytes | None = None, *, credentials: bool = True) -> Answer:
+        """Raises Unavailable, Misconfigured, TooLarge; every HTTP status is an Answer. `body` is JSON."""
+        headers = {name: value.reveal() for name, value in self.headers.current().items()} if credentials else {}
+        if body is not None:
+            headers["Content-Type"] = b"application/json"
+        request = self._http.build_request(method, self.base_url + target, headers=headers, content=body)
+        try:
+            async with asyncio.timeout(self._patience.total):
+                return await self._repeated(request)
+        except TimeoutError:
+            raise Unavailable(f"{self.place}: no answer within {self._patience.total:g} s") from None
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _repeated(self, request: httpx.Request) -> Answer:
+        safe = request.method == "GET"
+        for attempt in range(1, self._patience.attempts + 1):
+            asked = 0.0
+            try:
+                answer = await self._once(request)
+                asked = answer.retry_after or 0.0
+                if (
+                    not safe
+                    or answer.status not in _BUSY
+                    or attempt == self._patience.attempts
+                    or asked > self._patience.longest_retry_after
+                ):
+                    return answer
+            except (_NotSentError, _LostError) as error:
+                if attempt == self._patience.attempts or not (safe or isinstance(error, _NotSentError)):
+                    raise
+            ceiling = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (attempt - 1))
+            await self._sleep(max(asked, random.uniform(0, ceiling)))  # noqa: S311 - spreads load
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _once(self, request: httpx.Request) -> Answer:
+        # The library's exception holds the request, and so the credentials: it ends here, not in a chain.
+        try:
+            response = await self._http.send(request, stream=True)
+            try:
+                return await self._answer(response)
+            finally:
+                await response.aclose()
+        except httpx.HTTPError as error:
+            failure = self._explained(error)
+        raise failure
+
+    async def _answer(self, response: httpx.Response) -> Answer:
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        body = bytearray()
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise TooLarge(f"{self.place}: an answer of more than {MAX_ANSWER_BYTES} bytes; it was not read on")
+        return Answer(response.status_code, media_type, _retry_after(response.headers), bytes(body))
+
+    def _explained(self, error: httpx.HTTPError) -> BrokerError:
+        certificate = _certificate_fault(error)
+        if certificate:
+            return Misconfigured(
+                f"{self.place}: the store's certificate is not accepted: {certificate}. To fix: its name and validity, or name its CA in SSL_CERT_FILE"
+            )
+        kind = type(error).__name__
+        if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+            return _NotSentError(f"{self.place}: cannot be reached ({kind})")
+        if isinstance(error, httpx.TimeoutException):
+            return Unavailable(f"{self.place}: no answer in time ({kind})")
+        return _LostError(f"{self.place}: the connection was lost ({kind})")
+
+
+def _certificate_fault(error: BaseException | None) -> str | None:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds or a date, as RFC 9110 10.2.3 has it; anything else is not there."""
+    text = headers.get("retry-after", "").strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    when = when if when.tzinfo else when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
