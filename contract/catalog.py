@@ -21,6 +21,9 @@ class Catalog:
         self.stores: dict[str, SecretStore] = {}
         self.groups: dict[str, SecretGroup] = {}
         self.stores_by_fqn: dict[str, SecretStore] = {}
+        # Also those of stores that cannot be used: their references must be refused, not taken for plain text.
+        self.store_fqns: frozenset[str] = frozenset()
+        self._claimed: dict[str, str] = {}
         self.problems: dict[tuple[Kind, str], tuple[str, ...]] = {}
         for manifest in manifests:
             self.put(manifest)
@@ -29,6 +32,8 @@ class Catalog:
         """Add or replace the object of that kind and name."""
         kind = manifest.get("kind")
         name = str((manifest.get("metadata") or {}).get("name"))
+        if kind == STORE:
+            self._claimed[name] = str((manifest.get("spec") or {}).get("fqn"))
         try:
             if kind == STORE:
                 self.stores[name] = parse_store(manifest)
@@ -45,14 +50,16 @@ class Catalog:
         self._forget(kind, name)
         self.problems.pop((kind, name), None)
         if kind == STORE:
+            self._claimed.pop(name, None)
             self._index_stores()
 
     def _forget(self, kind: Kind, name: str) -> None:
-        (self.stores if kind == STORE else self.groups).pop(name, None)  # type: ignore[attr-defined]
+        (self.stores if kind == STORE else self.groups).pop(name, None)
 
     def _index_stores(self) -> None:
         """Index by FQN. Two stores of one FQN: neither answers for it, since either could be the wrong one."""
         self.stores_by_fqn = {}
+        self.store_fqns = frozenset(self._claimed.values())
         by_fqn: dict[str, list[SecretStore]] = {}
         for store in self.stores.values():
             by_fqn.setdefault(store.fqn, []).append(store)

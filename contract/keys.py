@@ -32,7 +32,7 @@ ANNOTATIONS: dict[str, tuple[str, str]] = {
 }
 
 INIT_CONTAINER = "tfy-secret-init"
-VOLUME_PREFIX = "tfy-secret-"
+VOLUME_PREFIX = "tfy-secrets-"  # then the container's name; plural, so that no container's volume is TOKEN_VOLUME
 TOKEN_VOLUME = "tfy-secret-token"  # noqa: S105 - the name of a volume
 PLAN_ENV = "TFY_SECRET_PLAN"
 

@@ -91,7 +91,7 @@ def decode_plan(text: str) -> Plan:
 
 
 def _container(value: object, place: str) -> ContainerPlan:
-    needed = {"name": str, "volume": str, "mode": str, "env": list, "files": list}
+    needed: dict[str, type] = {"name": str, "volume": str, "mode": str, "env": list, "files": list}
     name, volume, mode, env, files = fields(value, place, needed)
     if not name or not volume or "/" in volume or volume in (".", ".."):
         raise PlanError(f"{place}: name and volume must be names")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 else:
 
-    def record(cls):
+    def record(cls):  # noqa: ANN001, ANN201 - typed above
         """Make a frozen, slotted type from a class that holds annotated fields."""
         names = tuple(cls.__annotations__)
         defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
@@ -31,7 +31,7 @@ else:
             made.__repr__ = _repr
         return made
 
-    def _initialiser(names, defaults, checked):
+    def _initialiser(names, defaults, checked):  # noqa: ANN001, ANN202 - private to `record`
         # Compiled once per type, as dataclasses does: a loop over the fields costs the webhook twice the time per object.
         signature = "".join(f", {n}=_defaults[{n!r}]" if n in defaults else f", {n}" for n in names)
         lines = "".join(f" _set(self, {n!r}, {n})\n" for n in names)
@@ -40,7 +40,7 @@ else:
         return space["__init__"]
 
 
-def _refuse(self: "Any", name: str, *value: "Any") -> None:
+def _refuse(self: "Any", name: str, *_value: "Any") -> None:
     raise AttributeError(f"{type(self).__name__} is frozen: {name} cannot be changed")
 
 

@@ -17,7 +17,9 @@ SUBJECT_FORM = "user:<name>, team:<name>, serviceaccount:<namespace>/<name> or n
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBJECT = re.compile(rf"(?:user|team):\S(?:.*\S)?|serviceaccount:{_LABEL}/{_LABEL}(?:\.{_LABEL})*|namespace:{_LABEL}")
-_STORE_FQN = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*){2}|[A-Za-z0-9][\w.-]*(?::[A-Za-z0-9][\w.-]*){2}:secret-store:[A-Za-z0-9][\w.-]*", re.ASCII)
+_STORE_FQN = re.compile(
+    r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*){2}|[A-Za-z0-9][\w.-]*(?::[A-Za-z0-9][\w.-]*){2}:secret-store:[A-Za-z0-9][\w.-]*", re.ASCII
+)
 STORE_FQN_FORM = "<tenant>/<provider>/<name> or <tenant>:<provider>:<account>:secret-store:<name>"
 
 _NAMES, _TEXT, _NUMBER, _OBJECT = "an object of strings", "a string", "a number", "an object"
@@ -45,7 +47,9 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     _OBJECT: lambda v: isinstance(v, dict),
     _NAMES: lambda v: isinstance(v, dict) and all(isinstance(k, str) and isinstance(x, str) and k and x for k, x in v.items()),
 }
-_CREDENTIAL = re.compile(r"token|password|passwd|secretid|secretaccesskey|accesskey|accesskeyid|clientsecret|apikey|credentials?|headers|key|authdata")
+_CREDENTIAL = re.compile(
+    r"token|password|passwd|secretid|secretaccesskey|accesskey|accesskeyid|clientsecret|apikey|credentials?|headers|key|authdata"
+)
 CREDENTIAL_SENTENCE = "a credential does not belong in a manifest: put it in a file mounted into the broker, and name the file"
 
 
@@ -158,7 +162,9 @@ def _provider(value: Any, problems: list[str]) -> tuple[str, Mapping[str, Any]]:
     problems += [f"{place}.{field}: is missing" for field, (_, required) in known.items() if required and field not in settings]
     for header, path in (settings.get("headerFiles") or {}).items() if not problems else ():
         if not path.startswith("/"):
-            problems.append(f"{place}.headerFiles.{shorten(header, 40)}: an absolute path of a mounted file is needed; {CREDENTIAL_SENTENCE}")
+            problems.append(
+                f"{place}.headerFiles.{shorten(header, 40)}: an absolute path of a mounted file is needed; {CREDENTIAL_SENTENCE}"
+            )
     return name, settings
 
 

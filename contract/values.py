@@ -10,7 +10,7 @@ HIDDEN = "<secret>"
 class SecretValue:
     """Bytes that only `reveal()` opens. Equality works (in constant time); ordering, hashing, iteration and pickling do not."""
 
-    __slots__ = ("_SecretValue__value",)
+    __slots__ = ("__value",)
 
     def __init__(self, value: bytes) -> None:
         if not isinstance(value, bytes):

@@ -5,11 +5,12 @@ A program's settings module lists `Setting`s and turns them into one frozen obje
 
 import ipaddress
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
@@ -35,17 +36,21 @@ class Setting(Generic[T]):
 
 
 class Reader:
-    """Takes settings from an environment and collects the faults; `finish` raises them."""
+    """Takes settings from an environment and collects the faults; `finish` raises them.
 
-    def __init__(self, environ: Mapping[str, str], known: tuple[Setting[object], ...]) -> None:
+    A name that is nearly one of ours and is not set is told on standard error. Other names under the prefix may belong to the
+    other programs, which may well share an environment.
+    """
+
+    def __init__(self, environ: Mapping[str, str], known: tuple[Setting[Any], ...]) -> None:
         self._environ = environ
         self.faults: list[str] = []
         names = [setting.name for setting in known]
+        missing = [name for name in names if name not in environ]
         for name in sorted(environ):
-            if name.startswith(PREFIX) and name not in names:
-                near = get_close_matches(name, names, 1)
-                hint = f" (did you mean {near[0]}?)" if near else ""
-                self.faults.append(f"{name}: unknown setting{hint}")
+            near = get_close_matches(name, missing, 1, 0.9) if name.startswith(PREFIX) and name not in names else []
+            if near:
+                sys.stderr.write(f"warning: {name} is not a setting of this program; did you mean {near[0]}?\n")
 
     def read(self, setting: Setting[T]) -> T:
         text = self._environ.get(setting.name, setting.default)
@@ -163,4 +168,4 @@ LOG_LEVEL = Setting("TFY_SECRET_LOG_LEVEL", choice("debug", "info", "warning", "
 TENANT_ADMINS = Setting(
     "TFY_SECRET_TENANT_ADMINS", names, "", "Subjects (comma-separated) that have every role in every group, e.g. `team:platform`."
 )
-COMMON: tuple[Setting[object], ...] = (TENANT, LISTEN, METRICS_LISTEN, TLS_DIR, MANIFESTS, LOG_LEVEL, TENANT_ADMINS)  # type: ignore[assignment]
+COMMON: tuple[Setting[Any], ...] = (TENANT, LISTEN, METRICS_LISTEN, TLS_DIR, MANIFESTS, LOG_LEVEL, TENANT_ADMINS)

@@ -1,0 +1,110 @@
+"""The webhook as a running program: where its catalog, versions, certificates and settings come from, and when it is ready."""
+
+from pathlib import Path
+
+import structlog
+
+from service.catalog import LiveCatalog, open_catalog
+from service.kube import Kube
+from service.logs import configure_logs
+from service.probes import serve_probes
+from service.server import serve
+from service.settings import SettingsError
+from service.tls import TlsFiles, TlsSource
+from webhook.admission import Admission
+from webhook.assembly import Surroundings
+from webhook.certificates import ManagedCertificates
+from webhook.metrics import Metrics
+from webhook.nodes import FixedNodes, Nodes
+from webhook.planning import Cluster
+from webhook.settings import Settings
+
+log = structlog.get_logger()
+
+
+class CaFile:
+    """A PEM bundle in a file, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._seen, self._text = path, (0, 0), ""
+
+    @property
+    def text(self) -> str:
+        """The bundle; what was read last, while the file cannot be read."""
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_ino)
+            if seen != self._seen:
+                self._text, self._seen = self._path.read_text(), seen
+        except (OSError, UnicodeDecodeError) as error:
+            log.error("broker_ca_unreadable", path=str(self._path), error=type(error).__name__)  # noqa: TRY400
+        return self._text
+
+
+class Webhook:
+    """All parts, started and stopped together."""
+
+    def __init__(self, settings: Settings, kube: Kube | None) -> None:
+        self._settings, self._kube = settings, kube
+        self.catalog: LiveCatalog = open_catalog(settings.tenant, settings.manifests, kube)
+        self.versions: Nodes | FixedNodes = Nodes(kube) if kube else FixedNodes(settings.kubelet_version)
+        self.tls = _tls_source(settings, kube)
+        self._ca_file = CaFile(settings.broker_ca_file) if settings.broker_ca_file else None
+        self.metrics = Metrics(lambda: self.tls.expires_at)
+        self.admission = Admission(self.cluster, self.missing, self.metrics)
+
+    @property
+    def broker_ca(self) -> str:
+        return (self._ca_file.text if self._ca_file else self.tls.ca_bundle) or ""
+
+    def cluster(self) -> Cluster:
+        around = Surroundings(self._settings.broker_url, self.broker_ca, self._settings.init)
+        return Cluster(self.catalog.catalog, self.versions, around, self._settings.mode, self._settings.tenant_admins)
+
+    def missing(self) -> list[str]:
+        """What keeps the webhook from being ready, as sentences."""
+        missing = []
+        if not self.tls.healthy:
+            missing.append(f"certificate: {self.tls.problem or 'none yet'}")
+        if not self.catalog.synced:
+            missing.append("catalog: SecretStores and SecretGroups have not been read yet")
+        if not self.versions.synced:
+            missing.append("nodes: the versions of the API server and the kubelets are not known yet")
+        if not self.broker_ca:
+            missing.append("broker CA: none; set TFY_SECRET_BROKER_CA_FILE, or put ca.crt into TFY_SECRET_TLS_DIR")
+        return missing
+
+    async def serve(self) -> None:
+        """Serve until SIGTERM."""
+        settings = self._settings
+        await self.tls.start()
+        await self.catalog.start()
+        await self.versions.start()
+        probes = None
+        if settings.metrics_listen:
+            probes = await serve_probes(settings.metrics_listen, ready=self.missing, registry=self.metrics.registry)
+        try:
+            await serve(self.admission.handle, settings.listen, self.tls)
+        finally:
+            if probes:
+                await probes.cleanup()
+            await self.versions.close()
+            await self.catalog.close()
+            await self.tls.close()
+            if self._kube:
+                await self._kube.close()
+
+
+async def run_webhook(settings: Settings) -> int:
+    configure_logs(settings.log_level)
+    kube = None if settings.manifests else Kube.in_cluster()
+    await Webhook(settings, kube).serve()
+    return 0
+
+
+def _tls_source(settings: Settings, kube: Kube | None) -> TlsSource:
+    if settings.tls_dir:
+        return TlsFiles(settings.tls_dir)
+    if kube is None:
+        raise SettingsError(["TFY_SECRET_TLS_DIR: found nothing; off-cluster a folder with tls.crt, tls.key and ca.crt is needed"])
+    return ManagedCertificates(kube)

@@ -1,0 +1,121 @@
+"""Put it together: the plan of the whole pod, and the patch that makes the pod fit it.
+
+On a later call for the same pod what is new is added to the plan that is there; paths given before stay as they are. All
+operations that name an index come before those that shift one.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+from contract import keys
+from contract.plan import MAX_BYTES, ContainerPlan, EnvDelivery, FileDelivery, Plan, encode_plan
+from webhook.injected import Injection, init_container, init_mount, tmpfs_volume, token_volume, volume_name
+from webhook.modes import Mode
+from webhook.owner import init_user
+from webhook.patch import Op, append, insert, move, pointer, replace
+from webhook.pod import PodSpec
+from webhook.position import wanted_index
+from webhook.problem import Problem, Reason
+from webhook.settings import InitSettings
+from webhook.target import Findings, Target
+
+FILES_MODE = "files"  # a container without variables needs none
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the assembly takes from the settings."""
+
+    broker_url: str
+    broker_ca: str
+    init: InitSettings
+
+
+@dataclass(slots=True)
+class Draft:
+    """One container's plan while it grows."""
+
+    name: str
+    volume: str
+    mode: str = FILES_MODE
+    env: list[EnvDelivery] = field(default_factory=list)
+    files: list[FileDelivery] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, plan: ContainerPlan) -> "Draft":
+        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files))
+
+    def finished(self) -> ContainerPlan:
+        return ContainerPlan(self.name, self.volume, self.mode, tuple(self.env), tuple(self.files))
+
+    def path_for(self, variable: str) -> str:
+        """A file for a variable: its name where that is a plain one and free, else a number."""
+        used = {delivery.path for delivery in self.env}
+        path = f"{keys.ENV_FOLDER}/{variable}"
+        if path in used or not _PLAIN_NAME.fullmatch(variable):
+            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in range(len(used) + 1)) if p not in used)
+        return path
+
+
+def assemble(
+    spec: PodSpec,
+    wanted: list[Target],
+    injection: Injection | None,
+    position: tuple[str, str],
+    mode: Mode | None,
+    around: Surroundings,
+    findings: Findings,
+) -> list[Op]:
+    """The operations, none when all is in place already; a plan that is too large is a problem in `findings`."""
+    drafts = {plan.name: Draft.of(plan) for plan in injection.plan.containers} if injection else {}
+    fresh = [volume_name(target.container.name) for target in wanted if target.container.name not in drafts]
+    operations: list[Op] = []
+    for target in wanted:
+        name = target.container.name
+        draft = drafts.setdefault(name, Draft(name, volume_name(name)))
+        operations += _deliver_env(target, draft, mode)
+        operations += _deliver_files(target, draft)
+    plan = encode_plan(Plan(around.broker_url, around.broker_ca, tuple(draft.finished() for draft in drafts.values())))
+    if len(plan) > MAX_BYTES:
+        found, fix = f"a plan of {len(plan)} bytes", "split the pod, or shorten the text around the references"
+        findings.tell(Problem("spec", Reason.PLAN_TOO_LARGE, found, f"at most {MAX_BYTES} bytes, the kernel's limit for one variable", fix))
+        return []
+    volumes = [tmpfs_volume(name, around.init) for name in fresh]
+    index = wanted_index(spec, position)
+    if injection is None:
+        operations += append("/spec/volumes", spec.volumes, [token_volume(), *volumes])
+        container = init_container(plan, fresh, around.init, init_user(spec, wanted, around.init, findings))
+        return [*operations, insert("/spec/initContainers", spec.initContainers, index, container)]
+    operations += append("/spec/volumes", spec.volumes, volumes)
+    return [*operations, *_renew(injection, plan, fresh, index)]
+
+
+def _deliver_env(target: Target, draft: Draft, mode: Mode | None) -> list[Op]:
+    operations: list[Op] = []
+    for reference in target.references:
+        assert mode is not None  # noqa: S101 - a pod whose variables no mode can deliver has been refused
+        draft.mode = mode.name
+        path = draft.path_for(reference.name)
+        draft.env.append(EnvDelivery(reference.name, path, reference.parts))
+        operations += mode.rewrite(reference, draft.volume, path)
+    return operations
+
+
+def _deliver_files(target: Target, draft: Draft) -> list[Op]:
+    mounts = []
+    for file, fqn in target.files:
+        path = f"{keys.FILES_FOLDER}/{len(draft.files)}"
+        draft.files.append(FileDelivery(file.mount_path, path, str(fqn), file.mode))
+        mounts.append({"name": draft.volume, "mountPath": file.mount_path, "subPath": path, "readOnly": True})
+    return append(pointer("spec", target.kind, target.index, "volumeMounts"), target.container.volumeMounts, mounts)
+
+
+def _renew(injection: Injection, plan: str, fresh: list[str], index: int) -> list[Op]:
+    """Bring an earlier call's init container up to date, and back to its place."""
+    where = pointer("spec", "initContainers", injection.index)
+    operations = [] if plan == injection.text else [replace(f"{where}/env/{injection.env_index}/value", plan)]
+    operations += append(f"{where}/volumeMounts", [], [init_mount(name) for name in fresh])
+    if index != injection.index:
+        operations.append(move(where, pointer("spec", "initContainers", index)))
+    return operations

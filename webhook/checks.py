@@ -1,0 +1,88 @@
+"""Checks of a pod that wants secrets: can it have them where it runs, may it have them, are our names free."""
+
+from urllib.parse import urlsplit
+
+from contract import keys
+from contract.wire import MAX_SECRETS
+from webhook.injected import Injection, volume_name
+from webhook.pod import Pod, PodSpec
+from webhook.problem import Problem, Reason
+from webhook.target import Findings, Target
+from webhook.truth import Truth
+
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+OS_LABEL = "kubernetes.io/os"
+
+
+def check_kind(pod: Pod, spec: PodSpec, broker_url: str, findings: Findings) -> None:
+    """Pods in which our init container cannot run, or may not reach the broker."""
+    if MIRROR_ANNOTATION in pod.annotations:
+        fix = "run it as a DaemonSet or a Deployment"
+        findings.tell(
+            Problem(
+                "metadata.annotations",
+                Reason.NOT_DELIVERABLE,
+                "a static pod with references",
+                "pods that the API server admits before they run",
+                fix,
+            )
+        )
+    if (spec.os and spec.os.name == "windows") or (spec.nodeSelector or {}).get(OS_LABEL) == "windows":
+        findings.tell(
+            Problem(
+                "spec.os",
+                Reason.NOT_DELIVERABLE,
+                "a Windows pod with references",
+                "Linux pods: a Windows node has no tmpfs",
+                "run it on Linux nodes",
+            )
+        )
+    host = urlsplit(broker_url).hostname or ""
+    policy = spec.dnsPolicy or "ClusterFirst"
+    if host.endswith((".svc", ".cluster.local")) and (policy in ("Default", "None") or (spec.hostNetwork and policy == "ClusterFirst")):
+        findings.tell(
+            f"spec.dnsPolicy: with '{policy}'{' and hostNetwork' if spec.hostNetwork else ''} the pod may not resolve {host}; "
+            "to fix: dnsPolicy: ClusterFirstWithHostNet"
+        )
+
+
+def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None, findings: Findings) -> None:
+    """Names that we are about to use must be free, and those that we read must be unique."""
+    ours = {container.volume for container in injection.plan.containers} if injection else set()
+    taken = {volume.name for volume in spec.volumes or ()} - ours
+    if injection is None and keys.TOKEN_VOLUME in taken:
+        findings.tell(_taken(keys.TOKEN_VOLUME))
+    seen: set[str] = set()
+    for target in wanted:
+        name = target.container.name
+        if not name or name in seen:
+            what = f"a second container '{name}'" if name else "a container without a name"
+            findings.tell(Problem(target.place, Reason.NAME_TAKEN, what, "a name of its own for each container", "name the container"))
+        elif volume_name(name) in taken:
+            findings.tell(_taken(volume_name(name)))
+        seen.add(name)
+        for reference in target.references:
+            if not reference.name:
+                findings.tell(Problem(reference.place, Reason.NAME_TAKEN, "a variable without a name", "a name", "name the variable"))
+
+
+def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
+    """Each name against what is known: unknown, denied, or fine as far as can be told now."""
+    distinct: set[str] = set()
+    for target in wanted:
+        for reference in target.references:
+            for fqn in reference.template.fqns:
+                findings.tell(truth.check(reference.place, fqn))
+            distinct.update(reference.parts[1::2])
+        for file, fqn in target.files:
+            findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
+            distinct.add(str(fqn))
+    if len(distinct) > MAX_SECRETS:
+        found, fix = f"{len(distinct)} different secrets", "split the pod, or keep several values in one JSON secret and use #field"
+        findings.tell(Problem("spec", Reason.PLAN_TOO_LARGE, found, f"at most {MAX_SECRETS} in one pod", fix))
+
+
+def _taken(name: str) -> Problem:
+    return Problem(
+        f"spec.volumes[{name}]", Reason.NAME_TAKEN, f"a volume named '{name}' that is not ours", "any other name", "rename the volume"
+    )

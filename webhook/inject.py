@@ -1,0 +1,111 @@
+"""`python -m webhook inject`: print manifests as the webhook would change them, for review and CI.
+
+The patch is applied by the `jsonpatch` library, as an API server would. Nothing is printed when any pod is refused.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+import jsonpatch
+import msgspec
+import yaml
+
+from webhook.errors import NotAManifest
+from webhook.planning import Cluster, Inject, Reject, plan_injection
+from webhook.pod import POD
+from webhook.problem import Problem, Reason, told
+
+_TEMPLATES: dict[str, tuple[str, ...]] = {
+    kind: ("spec", "template") for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
+}
+_TEMPLATES |= {"Pod": (), "PodTemplate": ("template",), "CronJob": ("spec", "jobTemplate", "spec", "template")}
+
+
+@dataclass(slots=True)
+class Injector:
+    """Goes through documents; `refused` and `warnings` are messages with the object's name in front."""
+
+    cluster: Callable[[], Cluster]
+    namespace: str
+    refused: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def inject(self, document: Any) -> Any:
+        """The document with every pod in it changed; other kinds come back as they are."""
+        if not isinstance(document, dict):
+            return document
+        kind = document.get("kind")
+        if isinstance(kind, str) and (kind == "List" or kind.endswith("List")) and isinstance(document.get("items"), list):
+            return document | {"items": [self.inject(item) for item in document["items"]]}
+        if kind not in _TEMPLATES:
+            return document
+        return self._at(document, _TEMPLATES[kind], document)
+
+    def _at(self, holder: Any, path: tuple[str, ...], whole: dict[str, Any]) -> Any:
+        if not path:
+            return self._pod(holder, whole)
+        inner = holder.get(path[0])
+        return holder | {path[0]: self._at(inner, path[1:], whole)} if isinstance(inner, dict) else holder
+
+    def _pod(self, pod: dict[str, Any], whole: dict[str, Any]) -> dict[str, Any]:
+        metadata = whole.get("metadata")
+        metadata = metadata if isinstance(metadata, dict) else {}
+        name = f"{whole['kind']}/{metadata.get('name') or metadata.get('generateName') or '?'}"
+        try:
+            read = POD.decode(msgspec.json.encode(pod))
+        except (msgspec.ValidationError, RecursionError, TypeError) as error:
+            problem = Problem("pod", Reason.UNREADABLE_POD, "a pod that cannot be read", "a v1 Pod", f"correct it ({error})")
+            self.refused.append(f"{name}: {problem}")
+            return pod
+        decision = plan_injection(read, metadata.get("namespace") or self.namespace, self.cluster())
+        self.warnings += [f"{name}: {warning}" for warning in decision.warnings]
+        if isinstance(decision, Reject):
+            self.refused.append(f"{name}: {told(list(decision.problems))}")
+        if not isinstance(decision, Inject):
+            return pod
+        changed: dict[str, Any] = jsonpatch.apply_patch(pod, list(decision.patch))
+        return changed
+
+
+def inject_files(files: list[str], injector: Injector, out: TextIO, errors: TextIO) -> int:
+    """Exit code 0, or 1 and nothing on `out` when a pod is refused."""
+    documents = [injector.inject(document) for file in files for document in read_documents(file)]
+    errors.write("".join(f"warning: {warning}\n" for warning in injector.warnings))
+    if injector.refused:
+        errors.write("".join(f"{message}\n" for message in injector.refused))
+        return 1
+    yaml.dump_all(documents, out, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000, explicit_start=len(documents) > 1)
+    return 0
+
+
+def read_documents(file: str) -> Iterator[Any]:
+    """The documents of a YAML or JSON file, `-` for standard input. Raises NotAManifest."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text()
+        yield from (document for document in yaml.load_all(text, Loader=_Loader) if document is not None)
+    except OSError as error:
+        raise NotAManifest(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise NotAManifest(f"{file}: not UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise NotAManifest(f"{file}{f', line {mark.line + 1}' if mark else ''}: not YAML") from None
+
+
+class _Loader(yaml.CSafeLoader):
+    """Reads `2026-01-01` as text, as Kubernetes does."""
+
+    yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]  # the stub calls it an instance variable
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists as kubectl does, and no anchors: two equal parts are two parts."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True

@@ -1,0 +1,120 @@
+"""Decide what to do with a pod, from the pod and what is known of the cluster: `Skip | Reject | Inject`.
+
+references | already injected | decision
+---------- | ---------------- | --------------------------------------------------------------
+none       | no               | Skip(NOTHING_TO_DO)
+none new   | yes              | Skip(ALREADY_DONE), or Inject where our container lost its place
+malformed  | any              | Reject, with every problem of the pod
+good       | any              | Inject: what is new is added to what is there
+
+Pure: no call, no clock. `scan` finds what is wanted, `checks` and `truth` say whether it can be had, `modes` how a variable
+arrives, `assembly` makes the patch.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from contract import keys
+from contract.catalog import Catalog
+from webhook.annotations import Wishes, opted_out, read_wishes
+from webhook.assembly import Surroundings, assemble
+from webhook.checks import check_kind, check_names, check_truth
+from webhook.injected import find_injection
+from webhook.modes import Mode, Versions, choose_mode
+from webhook.patch import Op
+from webhook.pod import Pod, PodSpec
+from webhook.position import check_position
+from webhook.problem import Problem
+from webhook.scan import find_env, find_files, find_undeliverable, targets_of
+from webhook.target import Findings, Target
+from webhook.truth import Truth
+
+
+class SkipReason(Enum):
+    """Why a pod stays as it is; a label of the metrics."""
+
+    NOTHING_TO_DO = "nothing_to_do"
+    ALREADY_DONE = "already_done"
+    OPTED_OUT = "opted_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    reason: SkipReason
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    problems: tuple[Problem, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inject:
+    """`patch` is a JSON Patch; `references` counts them by kind, for the metrics."""
+
+    patch: tuple[Op, ...]
+    references: dict[str, int]
+    warnings: tuple[str, ...] = ()
+
+
+Decision = Skip | Reject | Inject
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """What a decision depends on besides the pod."""
+
+    catalog: Catalog
+    versions: Versions
+    around: Surroundings
+    mode: str = "auto"
+    admins: frozenset[str] = frozenset()
+
+
+def plan_injection(pod: Pod, namespace: str, cluster: Cluster) -> Decision:
+    """Decide one pod. `namespace` is the request's: a pod's own may be missing."""
+    if opted_out(pod):
+        return Skip(SkipReason.OPTED_OUT)
+    spec, findings = pod.spec or PodSpec(), Findings()
+    wishes = read_wishes(pod, findings.problems)
+    injection = find_injection(spec, findings.problems)
+    targets = list(targets_of(spec))
+    for target in targets:
+        find_env(target, spec.enableServiceLinks is not False, cluster.catalog, findings)
+    find_files(targets, wishes.files, injection, spec, cluster.catalog, findings)
+    find_undeliverable(spec, findings)
+    wanted = [target for target in targets if target.wants]
+    if not wanted and injection is None:
+        return _ended(findings, SkipReason.NOTHING_TO_DO)
+    check_position(targets, spec, wishes.position, injection, findings)
+    if wanted:
+        check_kind(pod, spec, cluster.around.broker_url, findings)
+        check_truth(wanted, Truth.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account), findings)
+        check_names(wanted, spec, injection, findings)
+    mode = _mode(wanted, wishes, cluster, findings)
+    if findings.problems:
+        return Reject(tuple(findings.problems), tuple(findings.warnings))
+    patch = assemble(spec, wanted, injection, wishes.position, mode, cluster.around, findings)
+    if patch and not findings.problems:
+        return Inject(tuple(patch), findings.references, tuple(findings.warnings))
+    return _ended(findings, SkipReason.ALREADY_DONE)
+
+
+def _ended(findings: Findings, reason: SkipReason) -> Reject | Skip:
+    if findings.problems:
+        return Reject(tuple(findings.problems), tuple(findings.warnings))
+    return Skip(reason, tuple(findings.warnings))
+
+
+def _mode(wanted: list[Target], wishes: Wishes, cluster: Cluster, findings: Findings) -> Mode | None:
+    """The mode for the pod's variables; None where it has only files, which any kubelet can deliver."""
+    if not any(target.references for target in wanted):
+        return None
+    place = f"metadata.annotations[{keys.MODE}]" if wishes.mode else "spec"
+    chosen = choose_mode(wishes.mode or cluster.mode, place, cluster.versions)
+    if isinstance(chosen, Problem):
+        findings.tell(chosen)
+        return None
+    return chosen

@@ -1,0 +1,144 @@
+"""The fields of an AdmissionReview and a Pod that a plan reads, and no others: msgspec skips the rest without building it.
+
+Spelled as Kubernetes spells them. A field that Kubernetes allows to be missing may be missing or null here.
+"""
+
+import msgspec
+from msgspec import Struct
+
+
+class FileKeyRef(Struct):
+    volumeName: str | None = None
+
+
+class ValueFrom(Struct):
+    fileKeyRef: FileKeyRef | None = None
+
+
+class EnvVar(Struct):
+    name: str = ""
+    value: str | None = None
+    valueFrom: ValueFrom | None = None
+
+
+class VolumeMount(Struct):
+    name: str = ""
+    mountPath: str = ""
+    readOnly: bool | None = None
+
+
+class SecurityContext(Struct):
+    runAsUser: int | None = None
+
+
+class Container(Struct):
+    name: str = ""
+    command: list[str] | None = None
+    args: list[str] | None = None
+    env: list[EnvVar] | None = None
+    volumeMounts: list[VolumeMount] | None = None
+    securityContext: SecurityContext | None = None
+
+
+class Present(Struct):
+    """An object of which only its being there matters."""
+
+
+class Volume(Struct):
+    """What a volume is decides whether a file can be mounted inside it."""
+
+    name: str = ""
+    configMap: Present | None = None
+    secret: Present | None = None
+    projected: Present | None = None
+    downwardAPI: Present | None = None
+    image: Present | None = None
+
+
+class PodSecurityContext(Struct):
+    runAsUser: int | None = None
+    fsGroup: int | None = None
+
+
+class PodOS(Struct):
+    name: str | None = None
+
+
+class PodSpec(Struct):
+    containers: list[Container] | None = None
+    initContainers: list[Container] | None = None
+    ephemeralContainers: list[Container] | None = None
+    volumes: list[Volume] | None = None
+    securityContext: PodSecurityContext | None = None
+    serviceAccountName: str | None = None
+    serviceAccount: str | None = None
+    enableServiceLinks: bool | None = None
+    hostNetwork: bool | None = None
+    dnsPolicy: str | None = None
+    nodeSelector: dict[str, str | None] | None = None
+    os: PodOS | None = None
+
+
+class ObjectMeta(Struct):
+    name: str | None = None
+    generateName: str | None = None
+    namespace: str | None = None
+    labels: dict[str, str | None] | None = None
+    annotations: dict[str, str | None] | None = None
+
+
+class Pod(Struct):
+    metadata: ObjectMeta | None = None
+    spec: PodSpec | None = None
+
+    @property
+    def annotations(self) -> dict[str, str | None]:
+        return (self.metadata and self.metadata.annotations) or {}
+
+    @property
+    def labels(self) -> dict[str, str | None]:
+        return (self.metadata and self.metadata.labels) or {}
+
+    @property
+    def service_account(self) -> str:
+        """What the pod runs as; the API server's own admission fills it in before ours, `default` is its rule."""
+        spec = self.spec or PodSpec()
+        return spec.serviceAccountName or spec.serviceAccount or "default"
+
+
+class GroupVersionResource(Struct):
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+
+
+class Request(Struct):
+    uid: str
+    object: Pod | None = None
+    resource: GroupVersionResource | None = None
+    subResource: str | None = None
+    operation: str | None = None
+    namespace: str | None = None
+
+
+class Review(Struct):
+    apiVersion: str
+    kind: str
+    request: Request
+
+
+class RawRequest(Struct):
+    """As much of a request as an answer needs, for a review whose pod cannot be read."""
+
+    uid: str
+
+
+class RawReview(Struct):
+    apiVersion: str
+    kind: str
+    request: RawRequest
+
+
+REVIEW = msgspec.json.Decoder(Review)
+RAW_REVIEW = msgspec.json.Decoder(RawReview)
+POD = msgspec.json.Decoder(Pod)

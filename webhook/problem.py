@@ -1,0 +1,52 @@
+"""A problem of a pod: where, what was found, what is allowed, how to fix it; and its stable reason for metrics and logs."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from contract.fqn import FqnError, shorten
+
+
+class Reason(Enum):
+    """Why a pod was refused; a label of the metrics, so the list is closed."""
+
+    MALFORMED_REFERENCE = "malformed_reference"
+    UNKNOWN_GROUP = "unknown_group"
+    UNKNOWN_KEY = "unknown_key"
+    OTHER_TENANT = "other_tenant"
+    DENIED = "denied"
+    STORE_UNUSABLE = "store_unusable"
+    BAD_ANNOTATION = "bad_annotation"
+    NAME_TAKEN = "name_taken"
+    MOUNT_IMPOSSIBLE = "mount_impossible"
+    EXPANSION_UNKNOWN = "expansion_unknown"
+    MODE_UNAVAILABLE = "mode_unavailable"
+    NOT_DELIVERABLE = "not_deliverable"
+    PLAN_TOO_LARGE = "plan_too_large"
+    UNREADABLE_POD = "unreadable_pod"
+    NOT_READY = "not_ready"
+    CRASH = "crash"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that its author must mend. `found` is shown shortened and on one line; it is a name, never a value."""
+
+    place: str
+    reason: Reason
+    found: str
+    allowed: str
+    fix: str
+
+    @classmethod
+    def of_fqn(cls, place: str, error: FqnError) -> "Problem":
+        return cls(place, Reason.MALFORMED_REFERENCE, f"'{error.found}'", error.allowed, error.fix)
+
+    def __str__(self) -> str:
+        return f"{self.place}: found {shorten(self.found, 160)}; allowed: {self.allowed}.\nTo fix: {self.fix}."
+
+
+def told(problems: list[Problem]) -> str:
+    """All problems as one message."""
+    if len(problems) == 1:
+        return str(problems[0])
+    return f"{len(problems)} problems.\n" + "\n".join(f"({number}) {problem}" for number, problem in enumerate(problems, 1))

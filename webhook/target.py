@@ -1,0 +1,51 @@
+"""One container of a pod and what it is to get; and what was found on the way."""
+
+from dataclasses import dataclass, field
+
+from contract.fqn import Fqn
+from webhook.files import WantedFile
+from webhook.modes import EnvReference
+from webhook.pod import Container
+from webhook.problem import Problem
+
+
+@dataclass(slots=True)
+class Target:
+    """A container, where it stands, and what is new for it."""
+
+    container: Container
+    kind: str  # the array in the pod's spec
+    index: int
+    references: list[EnvReference] = field(default_factory=list)
+    files: list[tuple[WantedFile, Fqn]] = field(default_factory=list)
+
+    @property
+    def is_app(self) -> bool:
+        return self.kind == "containers"
+
+    @property
+    def place(self) -> str:
+        return f"spec.{self.kind}[{self.container.name or self.index}]"
+
+    @property
+    def wants(self) -> bool:
+        return bool(self.references or self.files)
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything that is wrong or doubtful, and how many references of each kind there are."""
+
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    references: dict[str, int] = field(default_factory=dict)
+
+    def count(self, kind: str, number: int = 1) -> None:
+        self.references[kind] = self.references.get(kind, 0) + number
+
+    def tell(self, outcome: Problem | str | None) -> None:
+        """A problem, a warning, or nothing."""
+        if isinstance(outcome, Problem):
+            self.problems.append(outcome)
+        elif outcome is not None and outcome not in self.warnings:
+            self.warnings.append(outcome)

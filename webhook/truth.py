@@ -1,0 +1,96 @@
+"""Early truth: what the webhook knows about a reference at admission, told before the pod exists.
+
+reference to                    | told
+------------------------------- | ---------------------------------------------------------------
+another tenant                  | which tenant is served here
+an unknown group                | unknown, with a near name among the groups that the pod may use
+a group without a role for it   | denied, and nothing about the key
+a key that the group lacks      | unknown, with a near name; a warning with `?optional=true`
+a store path without a rule     | denied
+"""
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from contract.access import Action, Deny, decide, has_role, workload_subjects
+from contract.catalog import GROUP, Catalog
+from contract.fqn import SCHEME, Fqn, ManagedSecret
+from webhook.problem import Problem, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The catalog as one workload may see it."""
+
+    catalog: Catalog
+    subjects: frozenset[str]
+    admins: frozenset[str]
+    who: str
+
+    @classmethod
+    def of_workload(cls, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str) -> "Truth":
+        return cls(catalog, workload_subjects(namespace, service_account), admins, f"{namespace}/{service_account}")
+
+    def check(self, place: str, fqn: Fqn) -> Problem | str | None:
+        """A problem, a warning, or None: as far as names and rules tell, the pod will get this."""
+        decision = decide(self.subjects, Action.INJECT, fqn.secret, self.catalog, self.admins)
+        if not isinstance(decision, Deny):
+            return None
+        if not isinstance(fqn.secret, ManagedSecret):
+            if fqn.secret.store not in self.catalog.stores_by_fqn:
+                fix = "let the platform team mend it: kubectl get secretstores shows why"
+                return Problem(place, Reason.STORE_UNUSABLE, f"'{fqn}', whose SecretStore cannot be used", "a store that is ready", fix)
+            return self._denied(place, fqn, "an allow rule of the SecretStore for this path")
+        return self._managed(place, fqn, fqn.secret, decision)
+
+    def _managed(self, place: str, fqn: Fqn, secret: ManagedSecret, decision: Deny) -> Problem | str:
+        found = f"'{fqn}'"
+        if secret.tenant != self.catalog.tenant:
+            fix = f"write {SCHEME}{self.catalog.tenant}:{secret.group}:{secret.key}, if that is meant"
+            return Problem(place, Reason.OTHER_TENANT, found, f"the tenant '{self.catalog.tenant}', which this cluster serves", fix)
+        if (GROUP, secret.group) in self.catalog.problems:
+            fix = f"let its owner mend it: kubectl get secretgroup {secret.group} -o yaml shows why in its status"
+            return Problem(place, Reason.STORE_UNUSABLE, found, f"a valid SecretGroup; '{secret.group}' is not", fix)
+        if secret.group not in self.catalog.groups:
+            return Problem(
+                place,
+                Reason.UNKNOWN_GROUP,
+                f"the unknown group '{secret.group}' in {found}",
+                "an existing SecretGroup",
+                self._near_group(secret),
+            )
+        if decision.missing is None:
+            return self._denied(place, fqn, f"a role in group '{secret.group}'")
+        return self._missing(place, fqn, secret, decision.missing)
+
+    def _missing(self, place: str, fqn: Fqn, secret: ManagedSecret, missing: str) -> Problem | str:
+        group = self.catalog.groups[secret.group]
+        if secret.key in group.keys:
+            return Problem(
+                place,
+                Reason.STORE_UNUSABLE,
+                f"'{fqn}'",
+                f"a group with a usable store; {missing}",
+                f"correct spec.store of SecretGroup {group.name}",
+            )
+        near = get_close_matches(secret.key, group.keys, 1)
+        meant = f"did you mean {near[0]}? Else add" if near else "add"
+        fix = f"{meant} '{secret.key}' to spec.keys of SecretGroup {group.name}"
+        problem = Problem(
+            place, Reason.UNKNOWN_KEY, f"the unknown key '{secret.key}' in '{fqn}'", f"a key that group '{group.name}' lists", fix
+        )
+        return f"{place}: {missing}; the reference is optional, so the variable is left unset" if fqn.optional else problem
+
+    def _near_group(self, secret: ManagedSecret) -> str:
+        mine = [name for name in self.catalog.groups if has_role(self.subjects, Action.INJECT, name, self.catalog, self.admins)]
+        near = get_close_matches(secret.group, mine, 1)
+        return (
+            f"did you mean {SCHEME}{secret.tenant}:{near[0]}:{secret.key}?"
+            if near
+            else "correct the group's name (kubectl get secretgroups)"
+        )
+
+    def _denied(self, place: str, fqn: Fqn, needed: str) -> Problem:
+        namespace, _, account = self.who.partition("/")
+        fix = f"ask its admin to allow serviceaccount:{namespace}/{account} or namespace:{namespace}"
+        return Problem(place, Reason.DENIED, f"'{fqn}', denied for service account {self.who}", needed, fix)
