@@ -1,0 +1,90 @@
+"""The HTTPS application: routes, and around every one of them a request id, a bound on how many run, headers, errors, a log line.
+
+Whatever happens, a caller gets JSON with a code and a sentence, and no detail of a crash. Logs hold the route, status and
+time; never a query, header or body.
+"""
+
+import asyncio
+import time
+import uuid
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from broker.audit import AuditFailed
+from broker.errors import BrokerError, Unavailable
+from broker.http import HEADERS, Refusal, broker_error_response, error_response
+from broker.metrics import Metrics
+from broker.resolve import INTERNAL_SENTENCE
+from broker.routes import MAX_WRITE_BYTES, REQUEST_ID, Routes
+from contract import wire
+from service.logs import describe
+
+log = structlog.get_logger()
+
+
+def build_app(routes: Routes, max_requests: int) -> web.Application:
+    """`max_requests`: how many may run at once; each holds values in memory."""
+    app = web.Application(middlewares=[_Guard(routes.metrics, max_requests).middleware()], client_max_size=MAX_WRITE_BYTES)
+    app.add_routes(routes.table())
+    return app
+
+
+class _Guard:
+    def __init__(self, metrics: Metrics, max_requests: int) -> None:
+        self._metrics, self._max, self._running = metrics, max_requests, 0
+
+    def middleware(self) -> Middleware:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guarded(request, handler)
+
+        return guard
+
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.monotonic()
+        request[REQUEST_ID] = request_id = uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request=request_id)
+        self._running += 1
+        try:
+            response = await self._answer(request, handler)
+        finally:
+            self._running -= 1
+        response.headers.update(HEADERS)
+        response.headers["X-Request-Id"] = request_id
+        self._note(request, response.status, time.monotonic() - started)
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if self._running > self._max:
+                raise Unavailable("the broker has as many requests as it takes; try again", retry_after=1)
+            return await handler(request)
+        except BrokerError as error:
+            return broker_error_response(error)
+        except Refusal as error:
+            return error_response(error.status, error.code, error.message, error.headers)
+        except AuditFailed:
+            return error_response(
+                500, wire.UNAVAILABLE, "the audit log cannot be written, so nothing is done; try again", {"Retry-After": "1"}
+            )
+        except web.HTTPMethodNotAllowed as error:
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return error_response(405, wire.BAD_REQUEST, f"method: allowed: {allowed}", {"Allow": allowed})
+        except web.HTTPNotFound:
+            return error_response(404, wire.BAD_REQUEST, "no such route")
+        except (ConnectionError, asyncio.CancelledError):
+            raise  # no one is there to answer
+        except Exception as error:  # noqa: BLE001 - what a crash held may be a value
+            log.error("request_crashed", **describe(error))  # noqa: TRY400
+            return error_response(500, wire.INTERNAL, INTERNAL_SENTENCE)
+
+    def _note(self, request: web.Request, status: int, seconds: float) -> None:
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource is not None else "other"
+        self._metrics.requests.labels(route, str(status)).inc()
+        log.info(
+            "request", method=request.method if resource is not None else "other", route=route, status=status, ms=round(seconds * 1000, 1)
+        )
