@@ -22,8 +22,10 @@ ANNOTATIONS: dict[str, tuple[str, str]] = {
     ),
     FILES: (
         "YAML list of `{mount_path, secret_fqn, mode?, containers?}`",
-        "Secrets as files. `mount_path` is the absolute path of the file, `mode` its permissions (default `'0444'`), "
-        "`containers` the containers that get it (default: all app containers).",
+        (
+            "Secrets as files. `mount_path` is the absolute path of the file, `mode` its permissions (default `'0444'`), "
+            "`containers` the containers that get it (default: all app containers)."
+        ),
     ),
     INIT_POSITION: (
         "`first` (default), `last`, `after:<container>`",

@@ -134,9 +134,8 @@ def _head(manifest: Mapping[str, Any], known: set[str]) -> tuple[str, Mapping[st
     if not isinstance(spec, dict):
         problems.append("spec: is missing")
         spec = {}
-    for field in spec:
-        if field not in known:
-            problems.append(f"spec.{shorten(str(field), 40)}: unknown field; allowed: {', '.join(sorted(known))}")
+    allowed = ", ".join(sorted(known))
+    problems += [f"spec.{shorten(str(field), 40)}: unknown field; allowed: {allowed}" for field in spec if field not in known]
     return str(name), spec, problems
 
 

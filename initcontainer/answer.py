@@ -58,9 +58,11 @@ class _Stream:
     def line(self) -> bytes:
         while (end := self._buffer.find(b"\r\n")) < 0:
             if len(self._buffer) > LINE_BYTES:
-                raise Refused(f"the broker's answer has a line of more than {LINE_BYTES} bytes before its body")
+                raise _line_too_long()
             if not self._more():
                 raise _ended_early()
+        if end > LINE_BYTES:
+            raise _line_too_long()
         return self._take(end + 2)[:-2]
 
     def exactly(self, count: int) -> bytes:
@@ -132,6 +134,10 @@ def _read_chunks(stream: _Stream) -> bytes:
 
 def _ended_early() -> Retryable:
     return Retryable("the broker closed the connection in the middle of its answer")
+
+
+def _line_too_long() -> Refused:
+    return Refused(f"the broker's answer has a line of more than {LINE_BYTES} bytes outside of its body")
 
 
 def _too_large() -> Refused:

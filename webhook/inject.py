@@ -18,9 +18,8 @@ from webhook.planning import Cluster, Inject, Reject, plan_injection
 from webhook.pod import POD
 from webhook.problem import Problem, Reason, told
 
-_TEMPLATES: dict[str, tuple[str, ...]] = {
-    kind: ("spec", "template") for kind in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
-}
+_CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
+_TEMPLATES: dict[str, tuple[str, ...]] = dict.fromkeys(_CONTROLLERS, ("spec", "template"))
 _TEMPLATES |= {"Pod": (), "PodTemplate": ("template",), "CronJob": ("spec", "jobTemplate", "spec", "template")}
 
 

@@ -29,7 +29,7 @@ class EnvReference:
     def parts(self) -> tuple[str, ...]:
         """Text, FQN, text, ...: as the plan has it."""
         texts, fqns = self.template.texts, self.template.fqns
-        return tuple(part for pair in zip(texts, map(str, fqns), strict=False) for part in pair) + (texts[-1],)
+        return (*(part for pair in zip(texts, map(str, fqns), strict=False) for part in pair), texts[-1])
 
 
 class Mode(Protocol):

@@ -25,7 +25,8 @@ def init_user(spec: PodSpec, wanted: list[Target], settings: InitSettings, findi
         return wished.pop()
     if wished or None in users:
         findings.tell(
-            f"{next(iter(users.values()))}: the file belongs to user {settings.user}, and the containers that get such files do not all say one runAsUser; "
+            f"{next(iter(users.values()))}: the file belongs to user {settings.user}, "
+            "and the containers that get such files do not all say one runAsUser; "
             "to fix: set securityContext.runAsUser or fsGroup, or a mode that others can read"
         )
     return settings.user

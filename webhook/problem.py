@@ -42,7 +42,8 @@ class Problem:
         return cls(place, Reason.MALFORMED_REFERENCE, f"'{error.found}'", error.allowed, error.fix)
 
     def __str__(self) -> str:
-        return f"{self.place}: found {shorten(self.found, 160)}; allowed: {self.allowed}.\nTo fix: {self.fix}."
+        end = "" if self.fix.endswith("?") else "."
+        return f"{self.place}: found {shorten(self.found, 160)}; allowed: {self.allowed}.\nTo fix: {self.fix}{end}"
 
 
 def told(problems: list[Problem]) -> str:

@@ -129,8 +129,9 @@ def _unknown_store(place: str, value: str, catalog: Catalog) -> str | None:
     if store is None:
         return None
     near = get_close_matches(store, catalog.store_fqns, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{place}: '{shorten(store, 80)}::...' looks like a store's path, but no SecretStore has that FQN{hint} The value is passed on as it is."
+    hint = f"; did you mean {near[0]}?" if near else "."
+    told = f"{place}: '{shorten(store, 80)}::...' looks like a store's path, but no SecretStore has that FQN"
+    return f"{told}{hint} The value is passed on as it is."
 
 
 def _delivered(file: WantedFile, fqn: str, target: Target, injection: Injection | None) -> bool:

@@ -83,9 +83,9 @@ class Exchange:
 
     async def send(self, method: str, target: str, body: bytes | None = None, *, credentials: bool = True) -> Answer:
         """Raises Unavailable, Misconfigured, TooLarge; every HTTP status is an Answer. `body` is JSON."""
-        headers = {name: value.reveal() for name, value in self.headers.current().items()} if credentials else {}
+        headers = {name.encode(): value.reveal() for name, value in self.headers.current().items()} if credentials else {}
         if body is not None:
-            headers["Content-Type"] = b"application/json"
+            headers[b"Content-Type"] = b"application/json"
         request = self._http.build_request(method, self.base_url + target, headers=headers, content=body)
         try:
             async with asyncio.timeout(self._patience.total):
@@ -141,9 +141,8 @@ class Exchange:
     def _explained(self, error: httpx.HTTPError) -> BrokerError:
         certificate = _certificate_fault(error)
         if certificate:
-            return Misconfigured(
-                f"{self.place}: the store's certificate is not accepted: {certificate}. To fix: its name and validity, or name its CA in SSL_CERT_FILE"
-            )
+            fix = "correct its names or validity, or name its CA's file in SSL_CERT_FILE"
+            return Misconfigured(f"{self.place}: the store's certificate is not accepted: {certificate}. To fix: {fix}")
         kind = type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
             return _NotSentError(f"{self.place}: cannot be reached ({kind})")

@@ -17,8 +17,8 @@ MAX_VALUE_BYTES = 16 * 1024  # servers allow 8 to 16 KiB for a header
 
 # The ones that the client itself sets, or that say how the connection is used.
 RESERVED = frozenset(
-    "accept-encoding connection content-encoding content-length content-type cookie expect host keep-alive proxy-connection te trailer "
-    "transfer-encoding upgrade".split()
+    {"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "cookie", "expect", "host", "keep-alive"}
+    | {"proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(rb"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")

@@ -4,6 +4,7 @@ Decides nothing about a store's protocol. The certificates are those of the syst
 """
 
 import os
+import re
 import socket
 import ssl
 from http.cookiejar import DefaultCookiePolicy
@@ -23,6 +24,8 @@ CONNECTIONS = 32
 # Shorter than servers keep an idle connection (uvicorn 5 s, nginx 75): a request on one that is just being closed fails, and a
 # write may not be repeated.
 KEEP_ALIVE_SECONDS = 4.0
+# Names that are not ASCII are written as punycode: digits of other scripts would spell addresses.
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
 _LOOPBACK_HINT = "To fix: another address, or, in development, TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
 
 
@@ -30,20 +33,22 @@ def check_base_url(place: str, url: str, *, allow_loopback: bool) -> str:
     """The URL without trailing slashes. Raises Misconfigured."""
     try:
         parts = urlsplit(url)
-        usable = parts.port != 0 and bool(parts.hostname) and parts.hostname.isascii() and not set("%\\ ") & set(parts.netloc)
+        host = parts.hostname or ""
+        # What follows is sent as it stands, so the URL must mean the same to every parser.
+        usable = parts.port != 0 and bool(_HOST.fullmatch(host)) and not set(url) & set("?#@\\ ") and url.isascii() and url.isprintable()
     except ValueError:
         usable = False
-    if not usable or parts.scheme not in ("https", "http") or parts.query or parts.fragment or "@" in parts.netloc:
+    if not usable or parts.scheme not in ("https", "http"):
         raise Misconfigured(f"{place}: found {shorten(_without_user(url))!r}; allowed: an https URL without user, query and fragment")
     if parts.scheme == "http" and not allow_loopback:
         raise Misconfigured(
             f"{place}: found plain HTTP; allowed: https. To fix: give the store a certificate, or, in development, "
             "TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
         )
-    address = literal_address(parts.hostname or "")
+    address = literal_address(host)
     reason = refusal(address, allow_loopback=allow_loopback) if address else None
     if reason:
-        raise Misconfigured(f"{place}: '{parts.hostname}' {reason}. {_LOOPBACK_HINT}")
+        raise Misconfigured(f"{place}: '{host}' {reason}. {_LOOPBACK_HINT}")
     return url.rstrip("/")
 
 
@@ -100,8 +105,13 @@ class VettedBackend(httpcore.AnyIOBackend):
         self._allow_loopback = allow_loopback
 
     async def connect_tcp(
-        self, host: str, port: int, timeout: float | None = None, *rest: Any, **named: Any
-    ) -> httpcore.AsyncNetworkStream:  # noqa: ASYNC109 - httpcore's
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
+        *rest: Any,
+        **named: Any,
+    ) -> httpcore.AsyncNetworkStream:
         addresses = await _resolve(host, port, timeout)
         for address in addresses:
             reason = refusal(ip_address(address.partition("%")[0]), allow_loopback=self._allow_loopback)
