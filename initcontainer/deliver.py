@@ -57,6 +57,7 @@ def _open_volume(volumes: str, volume: "VolumeContents", folders: dict[str, int]
         raise CannotWrite(f"{place}: {_reason(error)}") from error
     if kind not in tmpfs.IN_MEMORY:
         raise CannotWrite(f"{place}: found file system {kind}; allowed: {', '.join(tmpfs.IN_MEMORY)} (emptyDir with medium: Memory)")
+    _sweep(folder)
 
 
 def _write_volume(volume: "VolumeContents", folders: dict[str, int], asides: list[_Aside]) -> None:

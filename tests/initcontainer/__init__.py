@@ -1,0 +1,1 @@
+"""The init container against a real TLS server on loopback and real tmpfs."""
