@@ -151,19 +151,19 @@ class Kube:
         return self._namespace
 
     async def get(self, path: str, *, params: Mapping[str, str] | None = None) -> Any:
-        return msgspec.json.decode(await self.read("GET", path, params=params))
+        return _decoded(await self.read("GET", path, params=params), path)
 
     async def post(self, path: str, body: Any) -> Any:
-        return msgspec.json.decode(await self.read("POST", path, body=body))
+        return _decoded(await self.read("POST", path, body=body), path)
 
     async def put(self, path: str, body: Any) -> Any:
-        return msgspec.json.decode(await self.read("PUT", path, body=body))
+        return _decoded(await self.read("PUT", path, body=body), path)
 
     async def patch(self, path: str, body: Any, *, content_type: str = MERGE_PATCH) -> Any:
-        return msgspec.json.decode(await self.read("PATCH", path, body=body, content_type=content_type))
+        return _decoded(await self.read("PATCH", path, body=body, content_type=content_type), path)
 
     async def delete(self, path: str) -> Any:
-        return msgspec.json.decode(await self.read("DELETE", path))
+        return _decoded(await self.read("DELETE", path), path)
 
     async def read(
         self,
@@ -225,6 +225,13 @@ class Kube:
             self._session = aiohttp.ClientSession(connector=connector)
         tls = True if self._tls is None else self._tls
         return self._session.request(method, self._base_url + path, headers=headers, ssl=tls, allow_redirects=False, **options)
+
+
+def _decoded(body: bytes, path: str) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except ValueError:
+        raise KubeError(200, "NotJSON", f"{path}: the answer is not JSON; is something else at the API server's address?") from None
 
 
 async def _refusal(answer: aiohttp.ClientResponse, method: str, path: str) -> KubeError:

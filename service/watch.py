@@ -22,6 +22,7 @@ PAGE = 500  # objects; what kubectl asks for too
 SERVER_TIMEOUT = (240, 360)  # seconds after which the API server ends a watch, drawn anew so that replicas do not come back together
 IDLE_MARGIN = 30.0  # seconds of silence past that end: then the connection is dead
 LINE_LIMIT = 16 * 1024 * 1024  # bytes of one event; etcd's limit of an object is 1.5 MiB
+SHORT = 1.0  # seconds; a stream that ends sooner is taken for a failure, so that it cannot spin
 BACKOFF = (0.2, 5.0)  # seconds: first and longest wait, full jitter
 
 log = structlog.get_logger()
@@ -141,6 +142,8 @@ class Watch(Generic[T]):
                 self._version = ""
                 await self._wait("watch_expired", "Gone")
             except KubeError as error:
+                if not error.retryable or error.status == 504:  # 504: a version from the future, after etcd went back to a backup
+                    self._version = ""
                 await self._wait("watch_failed", f"{error.status} {error.reason}")
             except Exception as error:  # noqa: BLE001 - a broken object or a callback's fault must not end the watch
                 self._version = ""
@@ -161,7 +164,7 @@ class Watch(Generic[T]):
         return page.metadata.resource_version
 
     async def _watch(self) -> None:
-        """One stream, to its end. A stream that gave nothing counts as a failure, so that it cannot spin."""
+        """One stream, to its end."""
         seconds = random.randint(*SERVER_TIMEOUT)  # noqa: S311 - jitter
         params = {
             **self._reading.params,
@@ -178,8 +181,10 @@ class Watch(Generic[T]):
                 async for line in lines:
                     self._take(line)
                     self._failures = 0
-        if asyncio.get_running_loop().time() - opened < 1.0:
+        if asyncio.get_running_loop().time() - opened < SHORT:
             await self._wait("watch_ended_at_once", "")
+        else:
+            self._failures = 0
 
     def _take(self, line: bytes) -> None:
         event = _decode_event(line)

@@ -89,9 +89,9 @@ class Certificates:
                 await self._publish()
         except (DamagedAuthority, TlsError, KubeError) as error:
             problem = str(error)
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not end the renewal for ever
+        except Exception as error:  # a fault of ours must not end the renewal for ever
             problem = f"certificates: {type(error).__name__}"
-            log.error("certificates_crashed", exc_info=error)
+            log.exception("certificates_crashed")
         if problem and problem != self.problem:
             log.error("certificates_failed", reason=problem, still_serving=self.healthy)
         self.problem = problem
@@ -130,7 +130,7 @@ class Certificates:
             pair = KeyPair(held.get("tls.crt", b""), held.get("tls.key", b""))
             problem = leaf_problem(pair, authority, names, self._now()) if held else "there is none"
             if problem:
-                log.info("certificate_issued", service=service, reason=problem)
+                log.info("certificate_due", service=service, reason=problem)
                 pair = issue(authority.signing, names, self._now())
             return {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.bundle}
 
