@@ -181,4 +181,4 @@ def _check_store(arguments: argparse.Namespace, environ: Mapping[str, str]) -> i
     from broker.check_store import run_check
     from broker.lookup import find_store, store_settings
 
-    return run_check(find_store(arguments.name, environ), store_settings(environ), sys.stdout)
+    return asyncio.run(run_check(find_store(arguments.name, environ), store_settings(environ), sys.stdout))

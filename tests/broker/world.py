@@ -1,0 +1,121 @@
+"""A broker put together for tests: three groups in one store, people of every role, pods, a clock that does not run by itself."""
+
+import json
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from broker.app import build_app
+from broker.audit import Audit, Origin
+from broker.backends import Backends
+from broker.cache import Cache
+from broker.identity import Caller, Pod, subjects_of
+from broker.metrics import Metrics
+from broker.people import People
+from broker.reads import Reads
+from broker.resolve import Resolver
+from broker.routes import Routes
+from contract.access import workload_subjects
+from contract.catalog import Catalog
+from contract.wire import Resolved
+from tests.broker.memory_store import MemoryStore
+
+API = "tfy-secret.dev/v1alpha1"
+ROLES = ("admin", "editor", "viewer", "consumer")
+ORIGIN = Origin("request-1", "127.0.0.1")
+PATH = "/tfy-secret/acme/payments/DB_PASSWORD"
+FQN = "tfy-secret://acme:payments:DB_PASSWORD"
+
+
+def store(name="main", fqn="acme/embedded/main", provider=None, allow=()):
+    return {"apiVersion": API, "kind": "SecretStore", "metadata": {"name": name}, "spec": {"fqn": fqn, "provider": provider or {"embedded": {}}, "allow": list(allow)}}
+
+
+def group(name, keys, roles=(), of="main"):
+    collaborators = [{"role": f"secret-group-{role}", "subject": subject} for role, subject in roles]
+    return {"apiVersion": API, "kind": "SecretGroup", "metadata": {"name": name}, "spec": {"store": of, "keys": list(keys), "collaborators": collaborators}}
+
+
+def manifests():
+    everyone = [(role, f"user:{role}") for role in ROLES]
+    return [
+        store(allow=[{"subjects": ["namespace:mail"], "paths": ["/mail/"]}]),
+        group("payments", ["DB_PASSWORD", "STRIPE_KEY", "JSON", "NEVER_SET"], [*everyone, ("consumer", "serviceaccount:shop/web")]),
+        group("search", ["INDEX"], [("consumer", "namespace:search")]),
+        group("lost", ["KEY"], [*everyone, ("consumer", "serviceaccount:shop/web")], of="gone"),
+    ]
+
+
+def person(name, *groups):
+    return Caller(name, subjects_of(name, list(groups)))
+
+
+def pod(namespace="shop", service_account="web", name="web-1"):
+    return Caller(
+        f"system:serviceaccount:{namespace}:{service_account}",
+        workload_subjects(namespace, service_account),
+        Pod(namespace, service_account, name, "uid-1", "node-1"),
+    )
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@dataclass
+class World:
+    catalog: Catalog
+    store: MemoryStore
+    backends: Backends
+    cache: Cache
+    reads: Reads
+    audit: Audit
+    audit_path: object
+    metrics: Metrics
+    clock: Clock
+    admins: frozenset
+    opened: list = field(default_factory=list)
+
+    @property
+    def resolver(self):
+        return Resolver(self.catalog, self.admins, self.reads, self.audit, self.metrics)
+
+    @property
+    def people(self):
+        return People(self.catalog, self.admins, self.backends, self.reads, self.audit, self.metrics)
+
+    async def codes(self, caller, *names):
+        """`ok` or the code of each answer."""
+        return ["ok" if isinstance(a, Resolved) else a.code for a in await self.resolver.resolve(caller, names, ORIGIN)]
+
+    async def values(self, caller, *names):
+        return [a.value.reveal() for a in await self.resolver.resolve(caller, names, ORIGIN)]
+
+    def lines(self):
+        return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
+
+    def app(self, authenticator, max_requests=2000) -> web.Application:
+        return build_app(Routes(authenticator, self.resolver, self.people, self.audit, self.metrics), max_requests)
+
+    def count(self, name, **labels):
+        return self.metrics.registry.get_sample_value(name, labels) or 0
+
+
+def make_world(tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_seconds=8.0, admins=frozenset()):
+    clock, metrics, memory, opened = Clock(), Metrics(), MemoryStore(), []
+
+    def open_client(found):
+        opened.append(found)
+        return memory
+
+    backends = Backends(open_client, at_once, call_seconds)
+    cache = Cache(seconds, max_bytes, clock)
+    path = tmp_path / "audit.log"
+    world = World(Catalog("acme", manifests()), memory, backends, cache, Reads(backends, cache, metrics, clock), Audit(path, metrics), path, metrics, clock, admins, opened)
+    world.store.values[PATH] = [b"old", b"pa'ss"]
+    world.store.values["/tfy-secret/acme/payments/JSON"] = [b'{"user": "ann", "port": 5.50, "none": null}']
+    world.store.values["/mail/smtp"] = [b"smtp-key"]
+    return world
