@@ -19,6 +19,7 @@ from contract.keys import API_GROUP
 
 SUFFIXES = {".yaml", ".yml", ".json"}
 SIZE_LIMIT = 4 * 1024 * 1024  # bytes of a file; a group of 1,000 keys is about 40 KB
+DEPTH_LIMIT = 100  # levels; our kinds need 7 in a List
 Manifest = Mapping[str, Any]
 Seen = tuple[str, int, int, int]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, ten times as fast, where the wheel has it
@@ -102,8 +103,8 @@ class Folder:
             try:
                 real = (root / name).resolve(strict=True)
                 state = real.stat()
-            except OSError:
-                continue  # vanished since, or a link to nowhere
+            except (OSError, RuntimeError):
+                continue  # vanished since, a link to nowhere, or a loop of links (RuntimeError before Python 3.13)
             if real.is_file() and real.is_relative_to(root):
                 found[name] = (str(real), state.st_ino, state.st_mtime_ns, state.st_size)
         return found
@@ -129,7 +130,9 @@ class Folder:
 def read_file(path: Path) -> list[Manifest]:
     """The SecretStores and SecretGroups of one file. Raises BrokenFile."""
     try:
-        return [manifest for document in yaml.load_all(_text(path), Loader=_LOADER) for manifest in _ours(document)]
+        text = _text(path)
+        check_depth(text)
+        return [manifest for document in yaml.load_all(text, Loader=_LOADER) for manifest in _ours(document)]
     except OSError as error:
         raise BrokenFile(f"cannot be read: {error.strerror}") from None
     except yaml.MarkedYAMLError as error:
@@ -138,8 +141,6 @@ def read_file(path: Path) -> list[Manifest]:
         raise BrokenFile(reason, None if mark is None else mark.line + 1) from None
     except UnicodeDecodeError:
         raise BrokenFile("not UTF-8") from None
-    except RecursionError:
-        raise BrokenFile("nested too deep") from None
     except BrokenFile:
         raise
     except (yaml.YAMLError, ValueError):
@@ -150,6 +151,18 @@ def _text(path: Path) -> str:
     if path.stat().st_size > SIZE_LIMIT:
         raise BrokenFile(f"larger than {SIZE_LIMIT // 1024 // 1024} MiB")
     return path.read_text(encoding="utf-8")
+
+
+def check_depth(text: str) -> None:
+    """Refuse what libyaml would overflow the stack on: it builds a document by recursion in C, but gives events without."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_LIMIT:
+            raise BrokenFile(f"nested more than {DEPTH_LIMIT} deep", event.start_mark.line + 1)
 
 
 def _ours(document: Any) -> Iterator[Manifest]:

@@ -1,0 +1,125 @@
+from contextlib import asynccontextmanager
+
+import pytest
+
+from service.kube import Kube
+from tests.service.apiserver import ApiServer, until
+from webhook.nodes import FixedNodes, KubeletVersions, Nodes, parse_version
+
+NODES = "/api/v1/nodes"
+
+
+def node(name, version):
+    return {"metadata": {"name": name}, "status": {"nodeInfo": {"kubeletVersion": version}}}
+
+
+@asynccontextmanager
+async def cluster(**versions):
+    async with ApiServer() as api, Kube(api.url) as kube:
+        api.objects[NODES] = {}
+        for name, version in versions.items():
+            api.put(NODES, node(name, version))
+        nodes = Nodes(kube)
+        await nodes.start()
+        await until(lambda: nodes.synced and api.watchers)
+        yield api, nodes
+        await nodes.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("v1.36.3", (1, 36)),
+        ("v1.34.4-gke.100", (1, 34)),
+        ("v1.35.0-eks-abc", (1, 35)),
+        ("v1.36.0+k3s1", (1, 36)),
+        ("1.35", (1, 35)),
+        ("v2.0.0-alpha.1", (2, 0)),
+        ("", (0, 0)),
+        ("unknown", (0, 0)),
+        ("v1", (0, 0)),
+        ("v1.x", (0, 0)),
+        ("v1.99999", (0, 0)),
+    ],
+)
+def test_versions_as_distributions_write_them(text, version):
+    """What cannot be read counts as the oldest."""
+    assert parse_version(text) == version
+
+
+async def test_the_lowest_kubelet_is_followed():
+    """A node that joins, is upgraded or leaves changes the answer at once; the node is named."""
+    async with cluster(a="v1.36.3", b="v1.36.1") as (api, nodes):
+        assert nodes.lowest == (1, 36) and nodes.lowest_node == "a" and nodes.server == (1, 36)
+        api.put(NODES, node("c", "v1.34.8-gke.1"))
+        await until(lambda: nodes.lowest == (1, 34))
+        assert nodes.lowest_node == "c"
+        api.put(NODES, node("c", "v1.35.0"))
+        await until(lambda: nodes.lowest == (1, 35))
+        api.remove(NODES, "c")
+        await until(lambda: nodes.lowest == (1, 36))
+
+
+async def test_a_node_whose_version_cannot_be_read_is_the_oldest():
+    async with cluster(a="v1.36.3", b="") as (_, nodes):
+        assert nodes.lowest == (0, 0) and nodes.lowest_node == "b"
+
+
+async def test_bookmarks_are_not_nodes():
+    """The API server fills a bookmark's row with blanks, which would read as the oldest."""
+    async with cluster(a="v1.36.3") as (api, nodes):
+        api.bookmark()
+        api.put(NODES, node("b", "v1.36.0"))
+        await until(lambda: len(nodes._kubelets) == 2)
+        assert nodes.lowest == (1, 36)
+
+
+async def test_a_cluster_without_nodes_has_no_lowest():
+    async with cluster() as (_, nodes):
+        assert nodes.synced and nodes.lowest is None and nodes.lowest_node is None
+
+
+async def test_the_api_servers_version_is_asked_again_after_a_reconnect():
+    """An upgrade of the control plane ends the watch."""
+    async with cluster(a="v1.34.0") as (api, nodes):
+        api.git_version = "v1.37.0"
+        api.end_watches()
+        await until(lambda: nodes.server == (1, 37))
+
+
+async def test_not_synced_before_both_are_known():
+    async with ApiServer() as api, Kube(api.url) as kube:
+        api.objects[NODES] = {}
+        api.refuse("GET", NODES, 503)
+        nodes = Nodes(kube)
+        await nodes.start()
+        await until(lambda: nodes.server)
+        assert not nodes.synced
+        await until(lambda: nodes.synced)
+        await nodes.close()
+
+
+async def test_only_table_rows_are_asked_for():
+    """No object comes with a row: ten thousand nodes send heartbeats."""
+    async with cluster(a="v1.36.3") as (api, _):
+        assert all(query["includeObject"] == "None" for _, path, query in api.requests if path == NODES)
+
+
+def test_ten_thousand_nodes_and_their_heartbeats_keep_little():
+    """A heartbeat of a known version changes nothing; names are all that grows."""
+    kubelets = KubeletVersions()
+    for _ in range(2):
+        for index in range(10_000):
+            kubelets.put(f"node-{index}", parse_version("v1.36.3"))
+    kubelets.put("old", (1, 33))
+    assert len(kubelets) == 10_001 and kubelets.lowest == (1, 33) and len(kubelets._names) == 2
+    kubelets.remove("old")
+    kubelets.remove("never-there")
+    assert kubelets.lowest == (1, 36) and len(kubelets._names) == 1
+
+
+async def test_off_cluster_the_setting_speaks_for_all():
+    nodes = FixedNodes("1.36")
+    await nodes.start()
+    assert nodes.synced and nodes.lowest == nodes.server == (1, 36) and nodes.lowest_node is None
+    await nodes.close()
