@@ -1,6 +1,7 @@
 """Files on tmpfs: all or none, exact bits, never through a link."""
 
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -214,3 +215,24 @@ def test_a_folder_without_rights_is_told(memory: Path, app: Path) -> None:
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+
+
+def test_a_signal_between_two_renames_waits_for_the_last(memory: Path, app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a new set beside half of an old one would be a state that nobody asked for."""
+
+    def stop(number: int, frame: object) -> None:
+        raise Interrupted
+
+    def rename(*args: object, **kwargs: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        real(*args, **kwargs)
+
+    real = os.rename
+    before = signal.signal(signal.SIGTERM, stop)
+    monkeypatch.setattr(module.os, "rename", rename)
+    try:
+        with pytest.raises(Interrupted):
+            deliver(str(memory), [volume({"A": b"x", "B": b"y", "C": b"z"})])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found(app) == {"A": b"x", "B": b"y", "C": b"z"}
