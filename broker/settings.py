@@ -4,10 +4,10 @@ Decides which combinations make sense: in a cluster callers are known by TokenRe
 development, by a file of tokens. What a setting does is decided where it is used.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from service.settings import (
     COMMON,
@@ -65,7 +65,7 @@ TOKENS_FILE = Setting(
 ALLOW_LOOPBACK_STORES = Setting(
     "TFY_SECRET_ALLOW_LOOPBACK_STORES", flag, "false", "Development only: secret stores on loopback addresses and over plain HTTP."
 )
-OWN: tuple[Setting[object], ...] = (  # type: ignore[assignment]
+OWN: tuple[Setting[Any], ...] = (
     CACHE_SECONDS,
     CACHE_MIB,
     STORE_CONCURRENCY,
@@ -76,18 +76,12 @@ OWN: tuple[Setting[object], ...] = (  # type: ignore[assignment]
     TOKENS_FILE,
     ALLOW_LOOPBACK_STORES,
 )
-SETTINGS: tuple[Setting[object], ...] = COMMON + OWN
+SETTINGS: tuple[Setting[Any], ...] = COMMON + OWN
 
-# The command line's own (`python -m broker secret ...`); known here so that `serve` does not call them unknown.
+# The command line's own (`python -m broker secret ...`).
 BROKER_URL_ENV = "TFY_SECRET_BROKER_URL"
 BROKER_CA_FILE_ENV = "TFY_SECRET_BROKER_CA_FILE"
 TOKEN_ENV = "TFY_SECRET_TOKEN"  # noqa: S105 - the name of a variable
-_COMMAND_LINE = {BROKER_URL_ENV, BROKER_CA_FILE_ENV, TOKEN_ENV}
-
-# The kubelet sets such variables for every Service of a pod's namespace: our own are TFY_SECRET_BROKER_PORT and so on.
-_SERVICE_LINK = re.compile(
-    r"TFY_SECRET_[A-Z0-9_]*?_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
         """Raises SettingsError with every fault."""
-        reader = Reader({k: v for k, v in environ.items() if k not in _COMMAND_LINE and not _SERVICE_LINK.fullmatch(k)}, SETTINGS)
+        reader = Reader(environ, SETTINGS)
         tls_dir = reader.read(TLS_DIR)
         settings = cls(
             tenant=reader.read(TENANT),

@@ -3,9 +3,17 @@
 import ssl
 
 import pytest
+import structlog
 import trustme
 
 from tests.broker.world import make_world
+
+
+@pytest.fixture(autouse=True)
+def logs():
+    """What is logged, as events; and nothing of it on standard output."""
+    with structlog.testing.capture_logs() as captured:
+        yield captured
 
 
 @pytest.fixture
