@@ -54,7 +54,10 @@ class MemoryStore:
     async def delete(self, path, version=None):
         if path not in self.values:
             raise NotFound(f"'{path}' is not there")
-        del self.values[path]
+        if version is None:
+            del self.values[path]
+        else:
+            del self.values[path][int(version) - 1]
 
     async def versions(self, path):
         if path not in self.values:

@@ -83,7 +83,14 @@ class Program:
 async def command(environ, *arguments, stdin=b""):
     """Run `python -m broker ...` to its end: exit code, output, errors."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "broker", *arguments, env=environ, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "broker",
+        *arguments,
+        env=environ,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     out, err = await asyncio.wait_for(process.communicate(stdin), 20)
     return process.returncode, out, err.decode()

@@ -56,7 +56,7 @@ async def test_a_name_cannot_forge_a_line(audit, tmp_path):
 
 async def test_each_line_is_one_write(audit, monkeypatch):
     written = []
-    monkeypatch.setattr(os, "write", lambda fd, content: written.append(content) or len(content))
+    monkeypatch.setattr(os, "write", lambda _fd, content: written.append(content) or len(content))
     await audit.write(ORIGIN, [LINE, LINE, LINE])
     assert len(written) == 3
     assert all(json.loads(content) for content in written)

@@ -277,7 +277,12 @@ async def test_a_token_from_a_file(served, call, tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(FQN, FQN), ("acme:payments:DB_PASSWORD", FQN), ("payments:DB_PASSWORD", FQN), ("payments:DB_PASSWORD?version=a%3Ab#x:y", FQN + "?version=a:b#x:y")],
+    [
+        (FQN, FQN),
+        ("acme:payments:DB_PASSWORD", FQN),
+        ("payments:DB_PASSWORD", FQN),
+        ("payments:DB_PASSWORD?version=a%3Ab#x:y", FQN + "?version=a:b#x:y"),
+    ],
 )
 def test_names_as_people_type_them(text, expected):
     assert str(read_name(text, "acme")[0]) == expected

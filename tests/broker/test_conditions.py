@@ -37,7 +37,11 @@ async def test_everything_gets_its_condition_once(conditions, api):
     }
     assert api.condition("secretgroups", "payments")["status"] == "True"
     lost = api.condition("secretgroups", "lost")
-    assert (lost["status"], lost["reason"], lost["message"]) == ("False", "StoreMissing", "SecretStore 'gone' does not exist or cannot be used")
+    assert (lost["status"], lost["reason"], lost["message"]) == (
+        "False",
+        "StoreMissing",
+        "SecretStore 'gone' does not exist or cannot be used",
+    )
     assert len(api.patches) == 4
     await conditions.round()
     assert len(api.patches) == 4
@@ -116,7 +120,14 @@ async def test_it_follows_changes(conditions, api, world, monkeypatch):
     await conditions.close()
 
 
-OLD = {"type": "Ready", "status": "True", "reason": "Available", "message": "m", "observedGeneration": 3, "lastTransitionTime": "2025-01-01T00:00:00Z"}
+OLD = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Available",
+    "message": "m",
+    "observedGeneration": 3,
+    "lastTransitionTime": "2025-01-01T00:00:00Z",
+}
 OTHER = {"type": "Other", "status": "False"}
 
 

@@ -6,7 +6,9 @@ from broker.errors import FieldNotFound, Malformed
 from broker.fields import pick
 from contract.values import SecretValue
 
-DOCUMENT = SecretValue(b'{"text": "caf\\u00e9 \\"x\\"", "num": 1.50, "big": 12345678901234567890123, "obj": {"a" : [1,  2]}, "yes": true, "none": null, "empty": ""}')
+DOCUMENT = SecretValue(
+    b'{"text": "caf\\u00e9 \\"x\\"", "num": 1.50, "big": 12345678901234567890123, "obj": {"a" : [1,  2]}, "yes": true, "none": null, "empty": ""}'
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,18 @@ def test_null_and_missing_are_not_found(field):
 
 @pytest.mark.parametrize(
     "content",
-    [b"CANARY", b"[1]", b'"CANARY"', b"", b'{"a":"CANARY', b'\xff{"a":1}', b'{"a":' * 50_000, b'{"a":1}CANARY', b'{"a":"CANARY\\ud800"}', b'{"a":"CANARY\xff"}'],
+    [
+        b"CANARY",
+        b"[1]",
+        b'"CANARY"',
+        b"",
+        b'{"a":"CANARY',
+        b'\xff{"a":1}',
+        b'{"a":' * 50_000,
+        b'{"a":1}CANARY',
+        b'{"a":"CANARY\\ud800"}',
+        b'{"a":"CANARY\xff"}',
+    ],
     ids=["text", "array", "string", "empty", "cut-off", "not-utf8", "nested-deep", "trailing", "half-a-surrogate", "not-utf8-inside"],
 )
 def test_not_an_object_is_malformed_and_shows_nothing(content):

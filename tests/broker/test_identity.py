@@ -47,10 +47,19 @@ async def test_a_person_is_reviewed_for_the_api_servers_own_audience(api, review
     ("audiences", "user", "sentence"),
     [
         pytest.param(OURS, {"username": SERVICE_ACCOUNT, "groups": GROUPS}, "bound to a pod", id="not-bound"),
-        pytest.param(OURS, {"username": SERVICE_ACCOUNT, "extra": {"authentication.kubernetes.io/pod-name": ["x"]}}, "bound to a pod", id="no-uid"),
-        pytest.param(OURS, {"username": SERVICE_ACCOUNT, "extra": {**POD_EXTRA, "authentication.kubernetes.io/pod-uid": [""]}}, "bound to a pod", id="empty-uid"),
+        pytest.param(
+            OURS, {"username": SERVICE_ACCOUNT, "extra": {"authentication.kubernetes.io/pod-name": ["x"]}}, "bound to a pod", id="no-uid"
+        ),
+        pytest.param(
+            OURS,
+            {"username": SERVICE_ACCOUNT, "extra": {**POD_EXTRA, "authentication.kubernetes.io/pod-uid": [""]}},
+            "bound to a pod",
+            id="empty-uid",
+        ),
         pytest.param(OURS, {"username": "ann", "extra": POD_EXTRA}, "bound to a pod", id="not-a-service-account"),
-        pytest.param(OURS, {"username": "system:serviceaccount:shop:web:x", "extra": POD_EXTRA}, "bound to a pod", id="not-quite-a-service-account"),
+        pytest.param(
+            OURS, {"username": "system:serviceaccount:shop:web:x", "extra": POD_EXTRA}, "bound to a pod", id="not-quite-a-service-account"
+        ),
         pytest.param(("api",), {"username": SERVICE_ACCOUNT, "extra": POD_EXTRA}, "not accepted", id="made-for-the-api-server"),
         pytest.param(OURS, {"username": ""}, "not accepted", id="no-name"),
         pytest.param(OURS, {}, "not accepted", id="no-user"),
@@ -109,7 +118,10 @@ async def test_reviews_at_once_are_bounded(api, reviews):
     assert api.most_at_once == 3
 
 
-@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer  a", "Bearer a\n", "Bearer é", "BEARER x", "Bearer x,Bearer y"])
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer a b", "Bearer  a", "Bearer a\n", "Bearer é", "BEARER x", "Bearer x,Bearer y"],
+)
 def test_a_header_that_is_no_bearer_token(header):
     with pytest.raises(Unauthenticated):
         bearer(header)

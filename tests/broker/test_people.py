@@ -53,7 +53,12 @@ async def test_role_by_operation(make, role, operation):
         assert {line["decision"] for line in world.lines()} == {"allow"}
 
 
-FOREIGN = ["tfy-secret://acme:search:INDEX", "tfy-secret://acme:unknown:X", "tfy-secret://evil:payments:DB_PASSWORD", "tfy-secret://acme:search:TYPO"]
+FOREIGN = [
+    "tfy-secret://acme:search:INDEX",
+    "tfy-secret://acme:unknown:X",
+    "tfy-secret://evil:payments:DB_PASSWORD",
+    "tfy-secret://acme:search:TYPO",
+]
 
 
 @pytest.mark.parametrize("name", FOREIGN)

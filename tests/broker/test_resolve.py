@@ -118,7 +118,9 @@ async def test_one_failure_does_not_hide_the_others(world, monkeypatch):
         raise RuntimeError("CANARY")
 
     monkeypatch.setattr(resolve, "with_field", crash)
-    answers = await world.resolver.resolve(pod(), (FQN, "no", "tfy-secret://acme:search:INDEX", "tfy-secret://acme:payments:NEVER_SET"), ORIGIN)
+    answers = await world.resolver.resolve(
+        pod(), (FQN, "no", "tfy-secret://acme:search:INDEX", "tfy-secret://acme:payments:NEVER_SET"), ORIGIN
+    )
     assert [a.code for a in answers] == ["internal", "invalid", "denied", "not_found"]
     assert not any("CANARY" in a.message for a in answers)
 
@@ -135,7 +137,12 @@ async def test_a_thousand_names(world):
 
 async def test_values_past_what_one_response_holds_are_refused(world, monkeypatch):
     monkeypatch.setattr(resolve, "MAX_VALUES_BYTES", 12)
-    assert await world.codes(pod(), FQN, f"{FQN}?version=1", JSON_FQN, "tfy-secret://acme:payments:NEVER_SET") == ["ok", "ok", "too_large", "not_found"]
+    assert await world.codes(pod(), FQN, f"{FQN}?version=1", JSON_FQN, "tfy-secret://acme:payments:NEVER_SET") == [
+        "ok",
+        "ok",
+        "too_large",
+        "not_found",
+    ]
     assert [line["code"] for line in world.lines()] == ["ok", "ok", "too_large", "not_found"]
 
 

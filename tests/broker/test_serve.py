@@ -37,7 +37,9 @@ async def test_from_start_to_sigterm(tmp_path, authority):
                 answers = decode_response(await response.read(), request)
             assert answers[FQN].value.reveal() == VALUE
             assert [answers[name].code for name in request.secrets[1:]] == ["denied", "not_found"]
-            async with session.post(broker.url + "/v1/resolve", data=b"{}", headers=POD | {"Authorization": "Bearer CANARY-wrong"}) as response:
+            async with session.post(
+                broker.url + "/v1/resolve", data=b"{}", headers=POD | {"Authorization": "Bearer CANARY-wrong"}
+            ) as response:
                 assert response.status == 401
             async with session.get(f"http://127.0.0.1:{broker.ports['probes_listening']}/readyz") as response:
                 assert response.status == 200
@@ -80,7 +82,11 @@ def _wait_for(path):
 
 def test_wrong_settings_are_exit_code_2(capsys):
     assert run(["serve"], {"TFY_SECRET_LISTEN": "here"}) == 2
-    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == ["TFY_SECRET_TENANT", "TFY_SECRET_LISTEN", "TFY_SECRET_TLS_DIR"]
+    assert [line.partition(":")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "TFY_SECRET_TENANT",
+        "TFY_SECRET_LISTEN",
+        "TFY_SECRET_TLS_DIR",
+    ]
 
 
 @pytest.fixture

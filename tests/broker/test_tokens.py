@@ -7,11 +7,11 @@ import pytest
 from broker.errors import Misconfigured, Unauthenticated, Unavailable
 from broker.tokens import StaticTokens, parse_tokens
 
-FILE = '''# people
+FILE = """# people
 t-ann,ann@acme.example,1,"payments,search"
 t-web,system:serviceaccount:shop:web,2
 t-none,nobody@acme.example,3,""
-'''
+"""
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ async def test_a_broken_file_lets_no_one_in(file):
     [
         ("a,b,c\nCANARY\n", "line 2: found 1 columns"),
         ("CANARY,,1\n", "line 1: found 3 columns or an empty one"),
-        ('a,b,c\n\nx,y,z,g,CANARY\n', "line 3: found 5 columns"),
+        ("a,b,c\n\nx,y,z,g,CANARY\n", "line 3: found 5 columns"),
         ('a,b,c,"CANARY\n', "line 1: not CSV"),
         ("CANARY,b,c\nCANARY,d,e\n", "a token is given twice"),
     ],

@@ -28,12 +28,22 @@ FQN = "tfy-secret://acme:payments:DB_PASSWORD"
 
 
 def store(name="main", fqn="acme/embedded/main", provider=None, allow=()):
-    return {"apiVersion": API, "kind": "SecretStore", "metadata": {"name": name}, "spec": {"fqn": fqn, "provider": provider or {"embedded": {}}, "allow": list(allow)}}
+    return {
+        "apiVersion": API,
+        "kind": "SecretStore",
+        "metadata": {"name": name},
+        "spec": {"fqn": fqn, "provider": provider or {"embedded": {}}, "allow": list(allow)},
+    }
 
 
 def group(name, keys, roles=(), of="main"):
     collaborators = [{"role": f"secret-group-{role}", "subject": subject} for role, subject in roles]
-    return {"apiVersion": API, "kind": "SecretGroup", "metadata": {"name": name}, "spec": {"store": of, "keys": list(keys), "collaborators": collaborators}}
+    return {
+        "apiVersion": API,
+        "kind": "SecretGroup",
+        "metadata": {"name": name},
+        "spec": {"store": of, "keys": list(keys), "collaborators": collaborators},
+    }
 
 
 def manifests():
@@ -114,7 +124,19 @@ def make_world(tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_sec
     backends = Backends(open_client, at_once, call_seconds)
     cache = Cache(seconds, max_bytes, clock)
     path = tmp_path / "audit.log"
-    world = World(Catalog("acme", manifests()), memory, backends, cache, Reads(backends, cache, metrics, clock), Audit(path, metrics), path, metrics, clock, admins, opened)
+    world = World(
+        Catalog("acme", manifests()),
+        memory,
+        backends,
+        cache,
+        Reads(backends, cache, metrics, clock),
+        Audit(path, metrics),
+        path,
+        metrics,
+        clock,
+        admins,
+        opened,
+    )
     world.store.values[PATH] = [b"old", b"pa'ss"]
     world.store.values["/tfy-secret/acme/payments/JSON"] = [b'{"user": "ann", "port": 5.50, "none": null}']
     world.store.values["/mail/smtp"] = [b"smtp-key"]
