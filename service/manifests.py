@@ -162,7 +162,7 @@ def check_depth(text: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEPTH_LIMIT:
-            raise BrokenFile(f"nested more than {DEPTH_LIMIT} deep", event.start_mark.line + 1)
+            raise BrokenFile(f"nested more than {DEPTH_LIMIT} deep", event.start_mark.line + 1 if event.start_mark else None)
 
 
 def _ours(document: Any) -> Iterator[Manifest]:

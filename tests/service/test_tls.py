@@ -101,7 +101,7 @@ async def test_another_type_of_key_leaves_nothing_of_the_old_pair(tmp_path):
             await shake_hands(port, only_rsa)
 
 
-@pytest.mark.parametrize("damage", ["mismatched", "no-key", "noise", "expired", "half-written", "with-a-password", "empty"])
+@pytest.mark.parametrize("damage", ["mismatched", "for-clients", "no-key", "noise", "expired", "half-written", "with-a-password", "empty"])
 async def test_a_bad_pair_never_goes_live_and_a_later_good_one_does(tmp_path, damage, capsys):
     """The old pair serves on, `problem` names the reason without any content, and the next good pair is taken."""
     ca = trustme.CA()
@@ -113,6 +113,7 @@ async def test_a_bad_pair_never_goes_live_and_a_later_good_one_does(tmp_path, da
     expired = issue(ca, not_after=NOW - timedelta(days=1))
     bad = {
         "mismatched": (other, key, "does not belong"),
+        "for-clients": (*for_clients(), "a client would refuse it"),
         "no-key": (other, b"", "tls.key: no private key"),
         "noise": (b"noise", other_key, "tls.crt: no certificate"),
         "expired": (*expired, "expired at"),
@@ -133,6 +134,22 @@ async def test_a_bad_pair_never_goes_live_and_a_later_good_one_does(tmp_path, da
         tls.look()
         latest, *_ = await shake_hands(port, client(ca))
         assert latest != before and tls.problem is None
+
+
+def for_clients():
+    """A certificate whose extended key usage leaves servers out."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import serialization as s
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(7)
+    builder = builder.not_valid_before(NOW - timedelta(days=1)).not_valid_after(NOW + timedelta(days=1))
+    builder = builder.add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(s.Encoding.PEM), key.private_bytes(
+        s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()
+    )
 
 
 def with_password(key):

@@ -247,7 +247,7 @@ async def test_a_bad_serving_certificate_is_replaced(cluster, service, damage):
         case "expired":
             cluster.change(name, tls_crt=old.certificate, tls_key=old.key)
         case "rsa":
-            cluster.change(name, tls_key=RSA)
+            cluster.change(name, tls_key=rsa_key())
         case "old-bundle":
             cluster.change(name, ca_crt=foreign.certificate)
     await replica.look()
@@ -263,9 +263,6 @@ def rsa_key():
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     return rsa.generate_private_key(65537, 2048).private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
-
-
-RSA = rsa_key()
 
 
 @pytest.mark.parametrize(
