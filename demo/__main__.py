@@ -3,33 +3,21 @@
 Exit codes: 0 all went as promised, 1 it did not (the message says why), 130 and the like after Ctrl-C or another signal.
 """
 
-import signal
 import sys
 import time
 from contextlib import ExitStack
-from types import FrameType
 
 from demo.errors import DemoError
 from demo.programs import Server
 from demo.scenery import Scenery, set_up
 from demo.screen import Screen, standard_screen
+from demo.stopping import Stopped, hear_signals, undisturbed
 from demo.story import open_stage, tell
-
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class Stopped(BaseException):
-    """A signal asked us to end; unwinds, so that servers are stopped and folders removed."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 def main() -> int:
     screen = standard_screen()
-    for number in _STOPPING:
-        signal.signal(number, _stop)
+    hear_signals()
     try:
         play(screen)
     except DemoError as error:
@@ -48,7 +36,8 @@ def play(screen: Screen) -> None:
     screen.title("A secret's name in a pod's env, its value in the app's process")
     screen.say("From end to end on this machine, with the real programs; no cluster is needed.")
     with ExitStack() as stack:
-        scenery = stack.enter_context(set_up())
+        with undisturbed():
+            scenery = stack.enter_context(set_up())
         stage = open_stage(screen, scenery, stack)
         tell(stage)
     _check_nothing_left(scenery, stage.broker, stage.webhook)
@@ -60,12 +49,6 @@ def _check_nothing_left(scenery: Scenery, *servers: Server) -> None:
     left = [server.name for server in servers if server.running] + [str(p) for p in (scenery.folder, scenery.memory) if p.exists()]
     if left:
         raise DemoError(f"These are left and should not be: {', '.join(left)}")
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    for each in _STOPPING:
-        signal.signal(each, signal.SIG_IGN)  # a second Ctrl-C must not cut the cleaning short
-    raise Stopped(number)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def _memory_root() -> Path:
     """A folder in memory, since the init container writes values to nothing else."""
     if sys.platform != "linux":
         raise NotHere(f"It needs Linux: values are written to tmpfs alone, and this is {sys.platform}. Run it in a Linux container or VM.")
-    candidates = [Path(p) for p in ("/dev/shm", os.environ.get("XDG_RUNTIME_DIR"), f"/run/user/{os.getuid()}") if p]  # noqa: S108
+    candidates = [Path(p) for p in (tempfile.gettempdir(), "/dev/shm", f"/run/user/{os.getuid()}")]  # noqa: S108
     for candidate in candidates:
         with suppress(OSError):
             opened = os.open(candidate, os.O_RDONLY | os.O_DIRECTORY)

@@ -14,8 +14,12 @@ def found_in(content: bytes, values: Iterable[bytes]) -> int:
 def spellings(value: bytes) -> set[bytes]:
     """As it is, in JSON, percent-encoded, in hexadecimal, and in base64 at each of the three places where it can begin."""
     text = value.decode(errors="replace")
-    plain = {value, json.dumps(text)[1:-1].encode(), quote(value, safe="").encode(), value.hex().encode()}
-    return plain | {_base64_core(b"\0" * shift + value, shift) for shift in range(3)}
+    in_json = {json.dumps(text)[1:-1].encode(), json.dumps(text, ensure_ascii=False)[1:-1].encode()}
+    return (
+        {value, quote(value, safe="").encode(), quote(value).encode(), value.hex().encode()}
+        | in_json
+        | {_base64_core(b"\0" * shift + value, shift) for shift in range(3)}
+    )
 
 
 def all_clear(places: Mapping[str, bytes], values: Iterable[bytes]) -> dict[str, int]:

@@ -19,6 +19,7 @@ from demo.errors import DemoError
 from demo.programs import Server, run, run_exactly
 from demo.scenery import DEPLOYMENT, HOST, MANIFESTS, Scenery, make_values
 from demo.screen import GREEN, RED, Screen
+from demo.stopping import undisturbed
 
 NAMESPACE = "shop"
 
@@ -44,10 +45,12 @@ class Stage:
 def open_stage(screen: Screen, scenery: Scenery, stack: ExitStack) -> Stage:
     """Start both servers and wait until they are ready."""
     screen.heading("Two servers start, with TLS on this machine alone")
-    broker = stack.enter_context(Server("broker", scenery.broker_settings(), scenery.folder / "broker.log"))
+    with undisturbed():
+        broker = stack.enter_context(Server("broker", scenery.broker_settings(), scenery.folder / "broker.log"))
     broker_url = f"https://{HOST}:{broker.wait_ready()}"
     screen.good(f"broker   {broker_url}: decides who may have which secret, and reads it from the store")
-    webhook = stack.enter_context(Server("webhook", scenery.webhook_settings(broker_url), scenery.folder / "webhook.log"))
+    with undisturbed():
+        webhook = stack.enter_context(Server("webhook", scenery.webhook_settings(broker_url), scenery.folder / "webhook.log"))
     port = webhook.wait_ready()
     screen.good(f"webhook  https://{HOST}:{port}: rewrites pods; never sees a value")
     screen.say("This script plays the API server and the kubelet. The rest is what runs in a cluster.")
