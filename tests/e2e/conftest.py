@@ -1,0 +1,100 @@
+"""The course of the suite: install, make namespaces, groups and secrets, run the topics in order, remove everything.
+
+The order is told here once: what breaks the system for a while comes late, the search for values after all that could leak
+them, the removal last.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e import early, installation, people
+from tests.e2e.kubectl import Object, apply, find, kubectl, until
+from tests.e2e.pods import APPS
+from tests.e2e.values import GROUP, TENANT, UNSTORED, VALUES
+
+ORDER = (
+    "installation variables containers security files byte_classes running workloads refusals backstop groups dry_run"
+    " certificates outages generic_store canary removal"
+).split()
+
+STRICT, QUOTA, STRANGER = "tfy-e2e-strict", "tfy-e2e-quota", "tfy-e2e-stranger"
+LABELLED = (APPS, STRICT, QUOTA, STRANGER)
+_DIAGNOSIS = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if _DIAGNOSIS in config.stash:
+        terminalreporter.section("how the system stood before it was removed")
+        terminalreporter.write_line(config.stash[_DIAGNOSIS])
+
+
+def namespace(name: str, **labels: str) -> Object:
+    # The logs of namespaces with `canary: logs` are searched for values at the end.
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"canary": "logs"} | labels}}
+
+
+def namespaces() -> list[Object]:
+    inject = {"tfy-secret.dev/inject": "enabled"}
+    restricted = {f"pod-security.kubernetes.io/{what}": "restricted" for what in ("enforce", "warn")}
+    return [
+        namespace(people.ADMIN),
+        namespace(APPS, **inject),
+        namespace(STRICT, **inject, **restricted),
+        namespace(QUOTA, **inject),
+        namespace(STRANGER, **inject),
+    ]
+
+
+def store(name: str = "e2e", **spec: object) -> Object:
+    whole = {"fqn": f"{TENANT}/embedded/{name}", "provider": {"embedded": {}}, **spec}
+    return {"apiVersion": "tfy-secret.dev/v1alpha1", "kind": "SecretStore", "metadata": {"name": name}, "spec": whole}
+
+
+def group(name: str = GROUP, *, keys: tuple[str, ...] = (), consumers: tuple[str, ...] = (), store_name: str = "e2e") -> Object:
+    collaborators = [{"role": "secret-group-admin", "subject": f"serviceaccount:{people.ADMIN}/keeper"}]
+    collaborators += [{"role": "secret-group-consumer", "subject": subject} for subject in consumers]
+    whole = {"store": store_name, "keys": list(keys), "collaborators": collaborators}
+    return {"apiVersion": "tfy-secret.dev/v1alpha1", "kind": "SecretGroup", "metadata": {"name": name}, "spec": whole}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def installed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything that the tests build on; taken away again whatever happens."""
+    if installation.is_installed() and not os.environ.get("TFY_E2E_TAKE_OVER"):
+        pytest.exit(f"namespace {installation.SYSTEM} is there already, and this suite deletes it; set TFY_E2E_TAKE_OVER=1 if it may", 2)
+    try:
+        _make_world()
+        yield
+    finally:
+        if request.session.testsfailed or sys.exc_info()[0] is not None:
+            request.config.stash[_DIAGNOSIS] = installation.diagnosis()
+        remove_world()
+
+
+def _make_world() -> None:
+    installation.apply_system()
+    kubectl("label", "namespace", installation.SYSTEM, "canary=logs", "--overwrite")
+    apply(*namespaces())
+    for name in (*LABELLED, people.ADMIN):
+        until(f"{name} has its service account", lambda name=name: find("serviceaccount", "default", name))
+    installation.when_it_stands()
+    keys = (*VALUES, *UNSTORED)
+    consumers = tuple(f"namespace:{name}" for name in (APPS, STRICT, QUOTA))
+    apply(store(), group(keys=keys, consumers=consumers))
+    people.hire()
+    people.put_all(VALUES)
+    early.begin()
+
+
+def remove_world() -> None:
+    """Safe to call twice."""
+    names = [thing["metadata"]["name"] for thing in namespaces()]
+    kubectl("delete", "namespace", *names, "--ignore-not-found", timeout=180.0)
+    installation.delete_system()

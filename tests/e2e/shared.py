@@ -1,0 +1,29 @@
+"""What only the cluster beside this project can do: search all that it stores for values, load images.
+
+TFY_E2E_CLUSTER    the folder with its scripts; not set: the tests that need them are skipped
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = os.environ.get("TFY_E2E_CLUSTER")
+only_here = pytest.mark.skipif(not FOLDER, reason="needs the shared cluster's scripts: TFY_E2E_CLUSTER is not set")
+
+
+def _script(name: str) -> Path:
+    assert FOLDER, "a test that uses this is marked only_here"
+    return Path(FOLDER) / name
+
+
+def canary(*values: str) -> subprocess.CompletedProcess[str]:
+    """Exit code 1: found. Values are numbered in its output, not shown."""
+    return subprocess.run([_script("canary"), *values], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False)
+
+
+def load_image(name: str, root: Path, entrypoint: list[str]) -> None:
+    words = [_script("image"), name, root, "--entrypoint", json.dumps(entrypoint)]
+    subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
