@@ -28,7 +28,13 @@ def build_app(routes: Routes, max_requests: int) -> web.Application:
     """`max_requests`: how many may run at once; each holds values in memory."""
     app = web.Application(middlewares=[_Guard(routes.metrics, max_requests).middleware()], client_max_size=MAX_WRITE_BYTES)
     app.add_routes(routes.table())
+    app.on_response_prepare.append(_set_headers)
     return app
+
+
+async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Also on what aiohttp answers by itself before the middleware: 417 to an unknown Expect header."""
+    response.headers.update(HEADERS)
 
 
 class _Guard:
@@ -52,7 +58,6 @@ class _Guard:
             response = await self._answer(request, handler)
         finally:
             self._running -= 1
-        response.headers.update(HEADERS)
         response.headers["X-Request-Id"] = request_id
         self._note(request, response.status, time.monotonic() - started)
         return response

@@ -19,7 +19,7 @@ from service.logs import describe
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CALL_SECONDS = 8.0  # the answer leaves before the init container gives up on one attempt (10 s)
+CALL_SECONDS = 8.0  # with the token's review (5 s) well before the init container gives up on one try (30 s)
 Open = Callable[[SecretStore], StoreClient]
 
 

@@ -22,7 +22,7 @@ from service.kube import Kube, KubeError
 from service.logs import describe
 
 MAX_TOKEN = 16 * 1024  # characters; a service account's token is about 1 KiB, a person's OIDC token rarely above 8
-REVIEW_SECONDS = 5.0  # before the init container gives up on one attempt (10 s)
+REVIEW_SECONDS = 5.0  # an API server that is well takes milliseconds
 REVIEWS_AT_ONCE = 64  # the API server's default is 400 requests in flight for everyone together
 _REVIEW_PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 

@@ -4,7 +4,7 @@ from broker.errors import InvalidRequest
 from broker.identity import Caller
 from contract.fqn import shorten
 
-KNOWN_MODES = ("envfile",)
+KNOWN_MODES = ("envfile", "files")  # files: a container that gets no variables
 
 
 def check_modes(modes: tuple[str, ...], caller: Caller) -> None:

@@ -49,10 +49,10 @@ class People:
         wanted = sorted(self._catalog.groups) if group is None else [group]
         open_groups = [g for g in wanted if has_role(caller.subjects, Action.LIST, g, self._catalog, self._admins)]
         if group is not None and not open_groups:
-            await self._record(origin, Line(Action.LIST.value, _group_name(group), audit.DENY, wire.DENIED))
+            await self._record(origin, Line(Action.LIST.value, _group_name(self._catalog.tenant, group), audit.DENY, wire.DENIED))
             raise Denied(DENIED_SENTENCE)
         for name in open_groups:
-            await self._record(origin, Line(Action.LIST.value, _group_name(name), audit.ALLOW, "ok"))
+            await self._record(origin, Line(Action.LIST.value, _group_name(self._catalog.tenant, name), audit.ALLOW, "ok"))
         tenant = self._catalog.tenant
         return [str(ManagedSecret(tenant, g, key)) for g in open_groups for key in sorted(self._catalog.groups[g].keys)]
 
@@ -195,6 +195,6 @@ def managed(name: str) -> tuple[Fqn, ManagedSecret]:
     return fqn, fqn.secret
 
 
-def _group_name(group: str) -> str:
+def _group_name(tenant: str, group: str) -> str:
     """How the audit log names a group as a whole; a name that cannot be a group's is not repeated."""
-    return f"{SCHEME}*:{group}:*" if is_part(group) else "not a group's name"
+    return f"{SCHEME}{tenant}:{group}:*" if is_part(group) else "not a group's name"

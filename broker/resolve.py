@@ -38,8 +38,8 @@ DENIED_SENTENCE = (
     "(spec.collaborators), or for an allow rule of the secret store (spec.allow)"
 )
 INTERNAL_SENTENCE = "the broker failed; its log has the request's id"
-# Base64 makes a third more of it, and names and messages come on top: together below wire.MAX_RESPONSE_BYTES.
-MAX_VALUES_BYTES = 40 * 1024 * 1024
+# Far below wire.MAX_RESPONSE_BYTES as base64; an answer is held three times while it is made, in a container of 512 MiB.
+MAX_VALUES_BYTES = 16 * 1024 * 1024
 
 
 class Resolver:

@@ -62,7 +62,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     live = open_catalog(settings.tenant, settings.manifests, kube)
     authenticator = _authenticator(settings, kube, metrics)
     live.on_change(lambda: backends.keep_only(live.catalog.stores))
-    live.on_change(lambda: _log_problems(live.catalog))
+    live.on_change(_ProblemLog(live.catalog))
     if kube is not None:
         conditions = Conditions(kube, live.catalog, backends)
         live.on_change(conditions.touch)
@@ -136,6 +136,15 @@ async def _sweeping(reads: Reads, seconds: float) -> AsyncIterator[None]:
             await task
 
 
-def _log_problems(catalog: Catalog) -> None:
-    for (kind, name), problems in catalog.problems.items():
-        log.warning("manifest_invalid", kind=kind, name=name, problems=problems)
+class _ProblemLog:
+    """Logs each manifest that cannot be used, once for each set of problems."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._logged: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def __call__(self) -> None:
+        for (kind, name), problems in self._catalog.problems.items():
+            if self._logged.get((kind, name)) != problems:
+                log.warning("manifest_invalid", kind=kind, name=name, problems=problems)
+        self._logged = dict(self._catalog.problems)

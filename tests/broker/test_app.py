@@ -51,7 +51,7 @@ async def resolve(client, *names, headers=POD, body=None, modes=()):
 
 
 async def test_values_over_tls(client):
-    response = await resolve(client, FQN, "tfy-secret://acme:search:INDEX", modes=("envfile",))
+    response = await resolve(client, FQN, "tfy-secret://acme:search:INDEX", modes=("envfile", "files"))
     assert response.status == 200
     answers = decode_response(await response.read(), ResolveRequest((FQN, "tfy-secret://acme:search:INDEX")))
     assert isinstance(answers[FQN], Resolved)
@@ -127,7 +127,7 @@ async def test_a_broken_body_is_the_callers_fault(client, body):
 async def test_an_unknown_mode(client):
     response = await resolve(client, FQN, modes=("envfile", "teleport"))
     assert response.status == 400
-    assert "request.modes: found 'teleport'; allowed: envfile" in (await response.json())["message"]
+    assert "request.modes: found 'teleport'; allowed: envfile, files" in (await response.json())["message"]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -180,6 +180,12 @@ async def test_other_methods_and_routes(client, method, path, status):
     assert response.status == status
     if status == 405:
         assert response.headers["Allow"]
+
+
+async def test_an_unknown_expectation(client):
+    response = await resolve(client, FQN, headers=POD | {"Expect": "CANARY"})
+    assert (response.status, response.headers["Cache-Control"]) == (417, "no-store")
+    assert "CANARY" not in await response.text()
 
 
 async def test_an_api_server_that_is_down(start, world):

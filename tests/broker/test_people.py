@@ -95,6 +95,11 @@ async def test_without_a_group_the_list_is_of_what_one_may_list(world):
     assert world.store.reads == 0
 
 
+async def test_a_list_is_written_down_by_group(world):
+    await world.people.names(person("viewer"), "payments", ORIGIN)
+    assert [(line["action"], line["fqn"]) for line in world.lines()] == [("list", "tfy-secret://acme:payments:*")]
+
+
 @pytest.mark.parametrize("name", ["nowhere", "search", "a\nb", ""])
 async def test_a_group_that_is_not_yours(world, name):
     with pytest.raises(Denied) as caught:

@@ -8,9 +8,10 @@ import aiohttp
 import pytest
 
 from broker.cli import run
+from broker.serve import _ProblemLog
 from contract.wire import ResolveRequest, decode_response, encode_request
 from tests.broker.programs import Program, command, environ_of, trust
-from tests.broker.world import FQN
+from tests.broker.world import FQN, store
 
 VALUE = b"CANARY-value's \xff\n"
 POD = {"Authorization": "Bearer CANARY-token-web", "Content-Type": "application/json"}
@@ -108,6 +109,16 @@ def test_an_audit_log_that_cannot_be_opened_stops_the_start(tmp_path, authority,
     environ = environ_of(tmp_path, authority) | {"TFY_SECRET_AUDIT_FILE": str(tmp_path)}
     assert run(["serve"], environ) == 1
     assert capsys.readouterr().err == f"broker: TFY_SECRET_AUDIT_FILE {tmp_path}: cannot be opened (Is a directory)\n"
+
+
+def test_a_problem_is_logged_once(world, logs):
+    report = _ProblemLog(world.catalog)
+    world.catalog.put(store("broken", "a/b/c", {"none": {}}))
+    for _ in range(3):
+        report()
+    world.catalog.put(store("broken", "x", {"none": {}}))
+    report()
+    assert [len(event["problems"]) for event in logs if event["event"] == "manifest_invalid"] == [1, 2]
 
 
 def test_outside_a_cluster_without_manifests(tmp_path, authority, quiet, capsys):
