@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from tests.e2e.kubectl import Done, Object, condition, every, find, get, kubectl, until
-from tests.e2e.pods import picture
+from tests.e2e.pods import LOGS, picture
 
 ROOT = Path(__file__).resolve().parents[2]
 OVERLAY = ROOT / "manifests/overlays/dev"
@@ -28,8 +28,6 @@ CLUSTER_KINDS = (
     "validatingadmissionpolicybindings,clusterroles,clusterrolebindings"
 )
 STANDS_SECONDS = 120.0
-
-LOGS: list[bytes] = []  # of pods that are gone by the end, for the canary
 
 
 def apply_system() -> Done:

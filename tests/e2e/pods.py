@@ -14,6 +14,7 @@ from tests.e2e.kubectl import Object, Timeout, apply, condition, every, find, ku
 SHELL_IMAGE = os.environ.get("TFY_E2E_SHELL_IMAGE", "localhost/busybox:1")
 APPS = "tfy-e2e-apps"
 INIT = "tfy-secret-init"
+LOGS: list[bytes] = []  # of pods that are gone by the end
 READY_SECONDS = 90.0  # generous: a pod takes about two seconds, two cores may start twenty at once
 
 REPORT = r"""
@@ -67,10 +68,13 @@ def start(pods: dict[str, Object]) -> None:
     apply(*pods.values())
 
 
-def remove(*pods: Object) -> None:
-    for thing in pods:
-        where = ["-n", thing["metadata"]["namespace"]]
-        kubectl("delete", thing["kind"].lower(), thing["metadata"]["name"], *where, "--wait=false", "--ignore-not-found")
+def remove(*things: Object) -> None:
+    """Their room is needed; their logs are kept for the search at the end."""
+    for namespace in {thing["metadata"]["namespace"] for thing in things}:
+        everything = ["-l", "e2e", "--all-containers", "--tail=-1", "--max-log-requests=99", "--ignore-errors"]
+        LOGS.append(kubectl("-n", namespace, "logs", *everything, check=False).out)
+        names = [f"{thing['kind'].lower()}/{thing['metadata']['name']}" for thing in things if thing["metadata"]["namespace"] == namespace]
+        kubectl("-n", namespace, "delete", *names, "--wait=false", "--ignore-not-found")
 
 
 def status_of(thing: Object, name: str) -> Object:

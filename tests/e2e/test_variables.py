@@ -7,16 +7,16 @@ import pytest
 from tests.e2e import pods
 from tests.e2e.kubectl import Object, get
 from tests.e2e.pods import container, pod
-from tests.e2e.values import DOCUMENT, digest, fqn, text
+from tests.e2e.values import DOCUMENT, digest, fqn, inside, text
 
 ORDERED = {
     "FIRST": "1",
     "WHOLE": fqn("PLAIN"),
-    "INLINE": "postgres://app:${%s}@db/app" % fqn("PLAIN"),
-    "TWICE": "${%s}:${%s}" % (fqn("PLAIN"), fqn("OTHER")),
+    "INLINE": f"postgres://app:{inside('PLAIN')}@db/app",
+    "TWICE": f"{inside('PLAIN')}:{inside('OTHER')}",
     "BARE": f"Bearer {fqn('OTHER')}",
     "LATER": "[$(WHOLE)]",
-    "BESIDE": "$(FIRST)-${%s}-$(FIRST)" % fqn("OTHER"),
+    "BESIDE": f"$(FIRST)-{inside('OTHER')}-$(FIRST)",
     "ESCAPED": "$$(WHOLE)",
     "FIELD": fqn("JSON") + "#password",
     "NUMBER_FIELD": fqn("JSON") + "#port",

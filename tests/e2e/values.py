@@ -25,6 +25,11 @@ def fqn(key: str, group: str = GROUP) -> str:
     return f"tfy-secret://{TENANT}:{group}:{key}"
 
 
+def inside(key: str) -> str:
+    """A reference as it stands in longer text."""
+    return f"${{{fqn(key)}}}"
+
+
 def digest(value: bytes | str) -> str:
     """How an app tells us what it has, without telling it."""
     content = value.encode() if isinstance(value, str) else value
