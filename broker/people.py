@@ -103,6 +103,8 @@ class People:
         fqn, secret = managed(name)
         if fqn.field is not None or (version is not None and fqn.version not in (None, version)):
             raise InvalidRequest("a secret or one version of it is deleted; remove the #field, and give the version once")
+        if version == "":  # a caller whose variable was empty must not lose every version
+            raise InvalidRequest("version: found nothing; allowed: a version's name, or leave it out to delete them all")
         fqn = Fqn(secret, version or fqn.version)
         allow = await self._allowed(caller, (Action.EDIT,), fqn, secret, origin)
         await self._record(origin, Line(Action.EDIT.value, str(fqn), audit.ALLOW, "ok", fqn.version))
@@ -130,7 +132,11 @@ class People:
         decisions = {action: self._decide(caller, action, secret) for action in (Action.CREATE, Action.EDIT)}
         store = next((d.store for d in decisions.values() if isinstance(d, Allow)), None)
         if store is not None:
-            action = Action.EDIT if await self._exists(store, secret.path) else Action.CREATE
+            try:
+                action = Action.EDIT if await self._exists(store, secret.path) else Action.CREATE
+            except BrokerError as error:
+                await self._record(origin, Line(WRITE, str(fqn), audit.ALLOW, error.code))
+                raise
             decision = decisions[action]
             if isinstance(decision, Allow):
                 return decision, action

@@ -185,7 +185,6 @@ async def test_other_methods_and_routes(client, method, path, status):
 async def test_an_unknown_expectation(client):
     response = await resolve(client, FQN, headers=POD | {"Expect": "CANARY"})
     assert (response.status, response.headers["Cache-Control"]) == (417, "no-store")
-    assert "CANARY" not in await response.text()
 
 
 async def test_an_api_server_that_is_down(start, world):
@@ -266,6 +265,7 @@ async def test_the_peoples_api(client, world):
         ("PUT", "/v1/secrets", {"json": {"fqn": FQN, "value": "CANARY!"}}),
         ("PUT", "/v1/secrets", {"json": {"fqn": FQN, "value": "", "extra": 1}}),
         ("PUT", "/v1/secrets", {"json": {"fqn": FQN + "?version=1", "value": ""}}),
+        ("DELETE", "/v1/secrets", {"json": {"fqn": FQN, "version": ""}}),
         ("DELETE", "/v1/secrets", {"json": {"fqn": FQN + "#field"}}),
         ("DELETE", "/v1/secrets", {"json": {"fqn": FQN + "?version=1", "version": "2"}}),
     ],

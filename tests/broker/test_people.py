@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.errors import BrokerError, Denied, InvalidRequest, Misconfigured, NotFound, Unsupported
+from broker.errors import BrokerError, Denied, InvalidRequest, Misconfigured, NotFound, Unavailable, Unsupported
 from broker.resolve import DENIED_SENTENCE
 from contract.values import SecretValue
 from tests.broker.world import FQN, ORIGIN, PATH, person, pod
@@ -155,6 +155,16 @@ async def test_a_failed_write_is_written_down_with_its_code(world):
         await world.people.write(person("admin"), FQN, SecretValue(b"x"), ORIGIN)
     assert "CANARY" not in caught.value.message
     assert [line["code"] for line in world.lines()] == ["ok", "internal"]
+
+
+async def test_a_store_that_cannot_be_asked_is_written_down_too(world, monkeypatch):
+    async def versions(_):
+        raise Unavailable("down")
+
+    monkeypatch.setattr(world.store, "versions", versions)
+    with pytest.raises(Unavailable):
+        await world.people.write(person("admin"), FQN, SecretValue(b"x"), ORIGIN)
+    assert [(line["action"], line["code"]) for line in world.lines()] == [("write", "unavailable")]
 
 
 async def test_a_store_without_a_list_of_versions(world, monkeypatch):
