@@ -35,7 +35,6 @@ class Fault:
     wait: float = 0.0
     raw: bytes | None = None
     reset: bool = False
-    after_work: bool = False  # do what was asked, then answer with the fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +157,6 @@ class GenericServer:
             return await self.answer(request)
         fault = self.faults.pop(0)
         await request.read()
-        if fault.after_work:
-            await self.answer(request)
         await asyncio.sleep(fault.wait)
         if fault.reset or fault.raw is not None:
             _cut(request, fault)

@@ -51,9 +51,9 @@ def connect(file: Path) -> sqlite3.Connection:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or none of it, alone among writers."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, *, reading: bool = False) -> Iterator[None]:
+    """All of it or none of it, alone among writers; `reading`: one moment's view, beside them."""
+    connection.execute("BEGIN" if reading else "BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
@@ -107,7 +107,8 @@ def _make_private(file: Path) -> None:
 
 
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
-    _check_version(connection, file)  # before anything is changed in a file that may not be ours
+    with transaction(connection, reading=True):  # another process may be making it
+        _check_version(connection, file)  # before anything is changed in a file that may not be ours
     _use_wal(connection, file)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA secure_delete = ON")  # what is deleted, or sealed under an old key, is overwritten

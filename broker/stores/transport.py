@@ -7,8 +7,10 @@ import os
 import re
 import socket
 import ssl
+from functools import lru_cache
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,11 +76,15 @@ def _without_user(url: str) -> str:
 def _trust() -> ssl.SSLContext:
     file = os.environ.get("SSL_CERT_FILE")
     try:
-        if file:
-            return ssl.create_default_context(cafile=file)
-        return ssl.create_default_context()
+        return _trust_of(file, Path(file).stat().st_mtime_ns if file else 0)
     except (OSError, ssl.SSLError) as error:
         raise Misconfigured(f"SSL_CERT_FILE: file {file} holds no certificates that can be read. To fix: name a PEM bundle") from error
+
+
+@lru_cache(maxsize=2)
+def _trust_of(file: str | None, _changed: int) -> ssl.SSLContext:
+    """Shared by all stores: reading a system's 140 certificates takes some 30 ms, and stores are opened in the event loop."""
+    return ssl.create_default_context(cafile=file)
 
 
 class _VettedTransport(httpx.AsyncHTTPTransport):

@@ -12,11 +12,52 @@ from broker.stores.generic import Generic
 from broker.stores.transport import check_base_url
 from tests.generic_server import GenericServer
 
-LOOPBACK = ["127.0.0.1", "127.1", "127.255.255.254", "0x7f.1", "0x7f000001", "2130706433", "017700000001", "0177.0.0.1", "127.0.0.1.", "0", "0.0.0.0"]
-LOOPBACK6 = ["[::1]", "[::]", "[0:0:0:0:0:0:0:1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[::127.0.0.1]"]
-METADATA = ["169.254.169.254", "0xa9fea9fe", "2852039166", "169.254.1", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16"]
+LOOPBACK = [
+    "127.0.0.1",
+    "127.1",
+    "127.255.255.254",
+    "0x7f.1",
+    "0x7f000001",
+    "2130706433",
+    "017700000001",
+    "0177.0.0.1",
+    "127.0.0.1.",
+    "0",
+    "0.0.0.0",
+]
+LOOPBACK6 = [
+    "[::1]",
+    "[::]",
+    "[0:0:0:0:0:0:0:1]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "[64:ff9b::7f00:1]",
+    "[2002:7f00:1::]",
+    "[::127.0.0.1]",
+]
+METADATA = [
+    "169.254.169.254",
+    "0xa9fea9fe",
+    "2852039166",
+    "169.254.1",
+    "[fe80::1]",
+    "[::ffff:169.254.169.254]",
+    "[fd00:ec2::254]",
+    "100.100.100.200",
+    "168.63.129.16",
+]
 NOWHERE = ["224.0.0.1", "255.255.255.255", "[ff02::1]"]
-FINE = ["10.0.0.1", "192.168.1.1", "172.16.0.1", "[fd12::1]", "8.8.8.8", "[2606:4700::1111]", "store.acme.example", "0x.example", "127.0.0.1.example"]
+FINE = [
+    "10.0.0.1",
+    "192.168.1.1",
+    "172.16.0.1",
+    "[fd12::1]",
+    "8.8.8.8",
+    "[2606:4700::1111]",
+    "store.acme.example",
+    "0x.example",
+    "127.0.0.1.example",
+]
 
 
 @pytest.mark.parametrize("host", LOOPBACK + LOOPBACK6)
@@ -40,7 +81,21 @@ def test_private_networks_and_names_are_fine(host: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "store", "ftp://h", "https://", "https://u:p@h", "https://h?x=1", "https://h/?", "https://h#f", "https://h:0", "https://h:99999", "https://h h", "https://[::1", "https://h\\@g"]
+    [
+        "",
+        "store",
+        "ftp://h",
+        "https://",
+        "https://u:p@h",
+        "https://h?x=1",
+        "https://h/?",
+        "https://h#f",
+        "https://h:0",
+        "https://h:99999",
+        "https://h h",
+        "https://[::1",
+        "https://h\\@g",
+    ]
     + ["https://\uff11\uff12\uff17.0.0.1", "https://%31%32%37.0.0.1", "https://h/\u00e4", "https://h\n.example", "file:///etc/passwd"],
 )
 def test_what_is_no_plain_https_url_is_refused(url: str) -> None:

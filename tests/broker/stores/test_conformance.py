@@ -10,7 +10,21 @@ from contract.values import SecretValue
 from contract.wire import MAX_VALUE_BYTES
 
 PATH = "/tfy-secret/acme/payments/DB_PASSWORD"
-TEXTS = ["", " ", "12345", "true", "null", '"q"', '{"a": 1}', "line\r\nline", "end\n", "\ttab ", "\u2028\ufeffe\u0301\U0001f511", "nul\0", "\\u0041 %41 +"]
+TEXTS = [
+    "",
+    " ",
+    "12345",
+    "true",
+    "null",
+    '"q"',
+    '{"a": 1}',
+    "line\r\nline",
+    "end\n",
+    "\ttab ",
+    "\u2028\ufeffe\u0301\U0001f511",
+    "nul\0",
+    "\\u0041 %41 +",
+]
 PATHS = ["relative", "/a b+c", "/%2F%", "/?version=1&path=/other#x", "/\u00e4/\U0001f511", "/a//b/", "/'\"\\{}", "/" + "x" * 2000]
 
 
@@ -31,7 +45,9 @@ async def test_each_write_is_a_version_and_the_newest_is_read(store: StoreClient
     versions = [await store.write(PATH, SecretValue(text)) for text in (b"one", b"two", b"three")]
     assert len(set(versions)) == 3
     assert (await store.read(PATH)).value == SecretValue(b"three")
-    assert [(await store.read(PATH, version)).value == SecretValue(text) for version, text in zip(versions, (b"one", b"two", b"three"))] == [True] * 3
+    assert [
+        (await store.read(PATH, version)).value == SecretValue(text) for version, text in zip(versions, (b"one", b"two", b"three"))
+    ] == [True] * 3
 
 
 async def test_what_is_not_there_is_not_found(store: StoreClient) -> None:

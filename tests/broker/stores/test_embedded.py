@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from broker.errors import BrokerError, Malformed, Misconfigured, NotFound, Unavailable
 from broker.stores import database
@@ -115,12 +116,16 @@ async def test_paths_are_listed_by_prefix(embedded: Embedded) -> None:
 # --- keys --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_first_key_is_made_and_its_back_up_asked_for(open_embedded: Open, key_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    open_embedded()
-    out = capsys.readouterr()
-    assert "embedded_key_created" in out.out + out.err
-    assert "back this file up" in out.out + out.err
-    assert key_file.read_text().split()[1] not in out.out + out.err
+async def test_a_first_key_is_made_and_its_back_up_asked_for(open_embedded: Open, key_file: Path) -> None:
+    with capture_logs() as events:
+        open_embedded()
+    (event,) = events
+    assert (event["event"], event["log_level"], event["key_file"]) == ("embedded_key_created", "warning", str(key_file))
+    assert "back this file up" in event["advice"]
+    assert key_file.read_text().split()[1] not in str(event)
+    with capture_logs() as events:
+        open_embedded()
+    assert events == []
 
 
 async def test_a_lost_key_file_is_told_and_not_replaced(open_embedded: Open, key_file: Path) -> None:
@@ -226,7 +231,14 @@ def test_no_two_rows_are_bound_alike() -> None:
     from broker.stores.sealing import Row
 
     key = Key(b"\0" * 32, "k")
-    rows = [Row("a", "b", 1, "t"), Row("ab", "", 1, "t"), Row("a", "b1", 1, "t"), Row("a", "b", 11, "t"), Row("a", "b", 1, "1t"), Row("", "ab", 1, "t")]
+    rows = [
+        Row("a", "b", 1, "t"),
+        Row("ab", "", 1, "t"),
+        Row("a", "b1", 1, "t"),
+        Row("a", "b", 11, "t"),
+        Row("a", "b", 1, "1t"),
+        Row("", "ab", 1, "t"),
+    ]
     assert len({row.bound_to(key) for row in rows}) == len(rows)
 
 

@@ -14,7 +14,18 @@ import ssl
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from broker.errors import BrokerError, InvalidRequest, Malformed, Misconfigured, NotFound, StoreRefused, Throttled, TooLarge, Unavailable, Unsupported
+from broker.errors import (
+    BrokerError,
+    InvalidRequest,
+    Malformed,
+    Misconfigured,
+    NotFound,
+    StoreRefused,
+    Throttled,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+)
 from broker.stores.exchange import MAX_ANSWER_BYTES
 from broker.stores.generic import Generic
 from contract.values import SecretValue
@@ -89,7 +100,10 @@ async def test_a_version_may_be_a_number(generic: Generic, server: GenericServer
         assert await generic.write(PATH, VALUE) == name
 
 
-@pytest.mark.parametrize("document", [{}, {"version": None}, {"version": True}, {"version": ""}, {"version": ["1"]}, [], "1", {"version": "a\nb"}, {"version": "x" * 300}])
+@pytest.mark.parametrize(
+    "document",
+    [{}, {"version": None}, {"version": True}, {"version": ""}, {"version": ["1"]}, [], "1", {"version": "a\nb"}, {"version": "x" * 300}],
+)
 async def test_a_put_without_a_version_is_malformed(generic: Generic, server: GenericServer, document: object) -> None:
     server.faults = [ok(document)]
     with pytest.raises(Malformed, match="names no 'version'"):
@@ -98,8 +112,27 @@ async def test_a_put_without_a_version_is_malformed(generic: Generic, server: Ge
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"[]", b'"canary"', b"{}", b'{"value": null}', b'{"value": 12345}', b'{"value": true}', b'{"value": {"a": "canary"}}', b'{"value": "canary\\ud800"}']
-    + [b'{"value": "canary', b"<html>canary", b"\xff\xfe\x00", b'{"value": "a", "value": "canary"}', b"[" * 200000, b'{"value": NaN}', '{"value": "canary"}'.encode("utf-16")],
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"canary"',
+        b"{}",
+        b'{"value": null}',
+        b'{"value": 12345}',
+        b'{"value": true}',
+        b'{"value": {"a": "canary"}}',
+        b'{"value": "canary\\ud800"}',
+    ]
+    + [
+        b'{"value": "canary',
+        b"<html>canary",
+        b"\xff\xfe\x00",
+        b'{"value": "a", "value": "canary"}',
+        b"[" * 200000,
+        b'{"value": NaN}',
+        '{"value": "canary"}'.encode("utf-16"),
+    ],
     ids=range(17),
 )
 async def test_an_answer_without_text_is_malformed_and_not_shown(generic: Generic, server: GenericServer, body: bytes) -> None:
@@ -134,9 +167,13 @@ STATUSES: list[tuple[int, type[BrokerError]]] = [
 
 
 @pytest.mark.parametrize(("status", "error"), STATUSES)
-async def test_each_status_has_its_error_and_no_echo(generic: Generic, server: GenericServer, status: int, error: type[BrokerError]) -> None:
+async def test_each_status_has_its_error_and_no_echo(
+    generic: Generic, server: GenericServer, status: int, error: type[BrokerError]
+) -> None:
     """The store's text may quote the request: nothing of it goes on."""
-    echo = Fault(status, {"Location": f"http://other.example/{CREDENTIAL}", "X-Echo": CREDENTIAL}, b"" if status == 204 else CREDENTIAL.encode())
+    echo = Fault(
+        status, {"Location": f"http://other.example/{CREDENTIAL}", "X-Echo": CREDENTIAL}, b"" if status == 204 else CREDENTIAL.encode()
+    )
     calls = [lambda: generic.read(PATH)]
     if status != 204:
         calls += [lambda: generic.write(PATH, VALUE), lambda: generic.delete(PATH, "3")]
@@ -349,8 +386,22 @@ async def test_connections_are_used_again(generic: Generic, server: GenericServe
     assert len(opened) <= 2
 
 
-@pytest.mark.parametrize(("status", "error"), [(400, None), (404, None), (200, None), (401, StoreRefused), (403, StoreRefused), (429, Throttled), (500, Unavailable), (301, Misconfigured)])
-async def test_health_is_asked_without_a_path(generic: Generic, server: GenericServer, status: int, error: type[BrokerError] | None) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, None),
+        (404, None),
+        (200, None),
+        (401, StoreRefused),
+        (403, StoreRefused),
+        (429, Throttled),
+        (500, Unavailable),
+        (301, Misconfigured),
+    ],
+)
+async def test_health_is_asked_without_a_path(
+    generic: Generic, server: GenericServer, status: int, error: type[BrokerError] | None
+) -> None:
     server.faults = [Fault(status)] * 3
     if error is None:
         await generic.healthy()

@@ -33,7 +33,11 @@ def test_acknowledged_writes_survive_kill_9(tmp_path: Path) -> None:
     source = random.Random(4)
     for number in range(ROUNDS):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(db), str(key), str(number)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=Path(__file__).parents[3]
+            [sys.executable, "-c", WRITER, str(db), str(key), str(number)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=Path(__file__).parents[3],
         )
         assert writer.stdout is not None
         lines = [writer.stdout.readline() for _ in range(source.randrange(1, 25))]
