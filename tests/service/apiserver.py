@@ -179,7 +179,12 @@ class ApiServer:
 
     def _line(self, request, kind, obj):
         if TABLE in request.headers["Accept"]:
-            obj = {"kind": "Table", "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "columnDefinitions": None, "rows": [row(obj)]}
+            obj = {
+                "kind": "Table",
+                "metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]},
+                "columnDefinitions": None,
+                "rows": [row(obj)],
+            }
         return json.dumps({"type": kind, "object": obj}).encode() + b"\n"
 
 

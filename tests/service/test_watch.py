@@ -174,7 +174,9 @@ async def test_a_missing_kind_is_tried_until_it_is_there():
         await follower.watch.close()
 
 
-@pytest.mark.parametrize("line", [b"not json\n", b'{"type":"ADDED","object":{}}\n', b'{"type":"ADDED"}\n'], ids=["noise", "no-metadata", "no-object"])
+@pytest.mark.parametrize(
+    "line", [b"not json\n", b'{"type":"ADDED","object":{}}\n', b'{"type":"ADDED"}\n'], ids=["noise", "no-metadata", "no-object"]
+)
 async def test_a_broken_event_lists_again(line):
     async with following(thing("a")) as (api, follower):
         await until(lambda: api.watchers)

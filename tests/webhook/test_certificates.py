@@ -25,7 +25,10 @@ class Cluster:
 
     def __init__(self, api):
         self.api, self.now, self.kubes = api, datetime.now(UTC).replace(microsecond=0), []
-        api.put(CONFIGURATIONS, {"metadata": {"name": NAME, "labels": {"theirs": "kept"}}, "webhooks": [webhook("one"), webhook("two", caBundle="Cg==")]})
+        api.put(
+            CONFIGURATIONS,
+            {"metadata": {"name": NAME, "labels": {"theirs": "kept"}}, "webhooks": [webhook("one"), webhook("two", caBundle="Cg==")]},
+        )
         api.objects[SECRETS] = {}
         api.requests.clear()
 
@@ -90,7 +93,9 @@ async def test_everything_is_made_when_there_is_nothing(cluster):
     assert replica.healthy and replica.problem is None
     bundle = cluster.content("tfy-secret-ca")["ca.crt"]
     assert cluster.bundles == [bundle, bundle] and replica.ca_bundle == bundle.decode()
-    assert (await served(replica, bundle)).serial_number == certificates_in(cluster.content("tfy-secret-webhook-tls")["tls.crt"])[0].serial_number
+    assert (await served(replica, bundle)).serial_number == certificates_in(cluster.content("tfy-secret-webhook-tls")["tls.crt"])[
+        0
+    ].serial_number
     keys = {name: cluster.content(name)["tls.key"] for name in ("tfy-secret-ca", "tfy-secret-webhook-tls", "tfy-secret-broker-tls")}
     assert len(set(keys.values())) == 3
     for service in ("tfy-secret-webhook", "tfy-secret-broker"):
@@ -253,7 +258,10 @@ async def test_a_bad_serving_certificate_is_replaced(cluster, service, damage):
     await replica.look()
     held = cluster.content(name)
     assert replica.problem is None and held["ca.crt"] == good["ca.crt"]
-    assert ca.leaf_problem(ca.KeyPair(held["tls.crt"], held["tls.key"]), ca.Authority(authority, None, good["ca.crt"]), names, cluster.now) is None
+    assert (
+        ca.leaf_problem(ca.KeyPair(held["tls.crt"], held["tls.key"]), ca.Authority(authority, None, good["ca.crt"]), names, cluster.now)
+        is None
+    )
     if service == "tfy-secret-webhook":
         assert (await served(replica, good["ca.crt"])).serial_number == certificates_in(held["tls.crt"])[0].serial_number
 
