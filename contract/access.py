@@ -78,7 +78,11 @@ def has_role(subjects: frozenset[str], action: Action, group: str, catalog: Cata
         return False
     if not admins.isdisjoint(subjects):
         return True
-    return any(action in ROLE_ACTIONS[role] for subject in subjects for role in found.roles.get(subject, ()))
+    for subject in subjects:
+        for role in found.roles.get(subject, ()):
+            if action in ROLE_ACTIONS[role]:
+                return True
+    return False
 
 
 def decide(

@@ -31,9 +31,9 @@ class Catalog:
     def put(self, manifest: Mapping[str, Any]) -> None:
         """Add or replace the object of that kind and name."""
         kind = manifest.get("kind")
-        name = str((manifest.get("metadata") or {}).get("name"))
+        name = str(_field(manifest, "metadata", "name"))
         if kind == STORE:
-            self._claimed[name] = str((manifest.get("spec") or {}).get("fqn"))
+            self._claimed[name] = str(_field(manifest, "spec", "fqn"))
         try:
             if kind == STORE:
                 self.stores[name] = parse_store(manifest)
@@ -72,3 +72,8 @@ class Catalog:
             names = ", ".join(sorted(store.name for store in stores))
             for store in stores:
                 self.problems[STORE, store.name] = (f"spec.fqn: '{fqn}' is given by several SecretStores ({names}); give each its own",)
+
+
+def _field(manifest: Mapping[str, Any], part: str, name: str) -> Any:
+    holder = manifest.get(part)
+    return holder.get(name) if isinstance(holder, Mapping) else None

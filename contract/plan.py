@@ -15,6 +15,7 @@ VERSION = 1
 MAX_BYTES = 128 * 1024 - 64  # MAX_ARG_STRLEN of Linux, less the variable's name, "=" and NUL
 
 PlanError = FormatError
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @record
@@ -77,7 +78,7 @@ def encode_plan(plan: Plan) -> str:
             for c in plan.containers
         ],
     }
-    text = json.dumps(document, separators=(",", ":"))
+    text = _encode(document)
     return text.replace("$", "\\u0024").replace(SCHEME, SCHEME.replace("/", "\\/"))
 
 

@@ -4,7 +4,6 @@ On a later call for the same pod what is new is added to the plan that is there;
 operations that name an index come before those that shift one.
 """
 
-import re
 from dataclasses import dataclass, field
 
 from contract import keys
@@ -20,7 +19,7 @@ from webhook.settings import InitSettings
 from webhook.target import Findings, Target
 
 FILES_MODE = "files"  # a container without variables needs none
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,199}", re.ASCII)
+PLAIN_LENGTH = 200  # characters; a file's name has at most 255 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +40,21 @@ class Draft:
     mode: str = FILES_MODE
     env: list[EnvDelivery] = field(default_factory=list)
     files: list[FileDelivery] = field(default_factory=list)
+    _used: set[str] = field(default_factory=set)  # paths of `env`
 
     @classmethod
     def of(cls, plan: ContainerPlan) -> "Draft":
-        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files))
+        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files), {delivery.path for delivery in plan.env})
 
     def finished(self) -> ContainerPlan:
         return ContainerPlan(self.name, self.volume, self.mode, tuple(self.env), tuple(self.files))
 
     def path_for(self, variable: str) -> str:
         """A file for a variable: its name where that is a plain one and free, else a number."""
-        used = {delivery.path for delivery in self.env}
         path = f"{keys.ENV_FOLDER}/{variable}"
-        if path in used or not _PLAIN_NAME.fullmatch(variable):
-            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in range(len(used) + 1)) if p not in used)
+        if path in self._used or not (variable.isascii() and variable.isidentifier() and len(variable) <= PLAIN_LENGTH):
+            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in range(len(self._used) + 1)) if p not in self._used)
+        self._used.add(path)
         return path
 
 
@@ -88,7 +88,8 @@ def assemble(
         container = init_container(plan, fresh, around.init, init_user(spec, wanted, around.init, findings))
         return [*operations, insert("/spec/initContainers", spec.initContainers, index, container)]
     operations += append("/spec/volumes", spec.volumes, volumes)
-    return [*operations, *_renew(injection, plan, fresh, index)]
+    mounts = (spec.initContainers or [])[injection.index].volumeMounts
+    return [*operations, *_renew(injection, plan, append(f"{_ours(injection)}/volumeMounts", mounts, [*map(init_mount, fresh)]), index)]
 
 
 def _deliver_env(target: Target, draft: Draft, mode: Mode | None) -> list[Op]:
@@ -108,14 +109,18 @@ def _deliver_files(target: Target, draft: Draft) -> list[Op]:
         path = f"{keys.FILES_FOLDER}/{len(draft.files)}"
         draft.files.append(FileDelivery(file.mount_path, path, str(fqn), file.mode))
         mounts.append({"name": draft.volume, "mountPath": file.mount_path, "subPath": path, "readOnly": True})
-    return append(pointer("spec", target.kind, target.index, "volumeMounts"), target.container.volumeMounts, mounts)
+    return append(f"{target.pointer}/volumeMounts", target.container.volumeMounts, mounts)
 
 
-def _renew(injection: Injection, plan: str, fresh: list[str], index: int) -> list[Op]:
+def _renew(injection: Injection, plan: str, mounts: list[Op], index: int) -> list[Op]:
     """Bring an earlier call's init container up to date, and back to its place."""
-    where = pointer("spec", "initContainers", injection.index)
+    where = _ours(injection)
     operations = [] if plan == injection.text else [replace(f"{where}/env/{injection.env_index}/value", plan)]
-    operations += append(f"{where}/volumeMounts", [], [init_mount(name) for name in fresh])
+    operations += mounts
     if index != injection.index:
         operations.append(move(where, pointer("spec", "initContainers", index)))
     return operations
+
+
+def _ours(injection: Injection) -> str:
+    return pointer("spec", "initContainers", injection.index)

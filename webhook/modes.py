@@ -24,12 +24,11 @@ class EnvReference:
     place: str  # for messages
     name: str
     template: Template
+    parts: tuple[str, ...]  # text, FQN, text, ...: as the plan has it
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Text, FQN, text, ...: as the plan has it."""
-        texts, fqns = self.template.texts, self.template.fqns
-        return (*(part for pair in zip(texts, map(str, fqns), strict=False) for part in pair), texts[-1])
+    @classmethod
+    def of(cls, pointer: str, place: str, name: str, template: Template) -> "EnvReference":
+        return cls(pointer, place, name, template, template.parts)
 
 
 class Mode(Protocol):
@@ -51,7 +50,7 @@ class Envfile:
         source: dict[str, str | bool] = {"volumeName": volume, "path": path, "key": keys.ENVFILE_KEY}
         if reference.template.whole and reference.template.fqns[0].optional:
             source["optional"] = True  # an absent optional secret is a file without the key: the variable is then left unset
-        yield replace(reference.pointer, {"name": reference.name, "valueFrom": {"fileKeyRef": source}})
+        return [replace(reference.pointer, {"name": reference.name, "valueFrom": {"fileKeyRef": source}})]
 
 
 ENVFILE = Envfile()

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from difflib import get_close_matches
+from functools import lru_cache
 
 from contract import keys
 from contract.catalog import Catalog
@@ -15,10 +15,14 @@ from webhook.expansion import Environment, UnknownVariable
 from webhook.files import WantedFile, mount_problem, read_fqn
 from webhook.injected import Injection
 from webhook.modes import EnvReference
-from webhook.patch import pointer
 from webhook.pod import PodSpec
-from webhook.problem import Problem, Reason
+from webhook.problem import Problem, Reason, nearest
 from webhook.target import Findings, Target
+
+
+# Pods of one Deployment hold the same values: a rollout asks for the same few names a thousand times.
+_find_again = lru_cache(maxsize=4096)(find_references)
+SHORT = 256  # characters of a value that is remembered: 4096 of them are a megabyte
 
 
 def targets_of(spec: PodSpec) -> Iterator[Target]:
@@ -31,45 +35,49 @@ def targets_of(spec: PodSpec) -> Iterator[Target]:
 
 def find_env(target: Target, service_links: bool, catalog: Catalog, findings: Findings) -> None:
     """Add the container's references to it, in their order."""
+    start = target.place
+    variables = _Variables(target, service_links, catalog)
     for index, entry in enumerate(target.container.env or ()):
         value = entry.value
         if not value or (SCHEME not in value and "::" not in value) or entry.valueFrom is not None:
             continue
-        place = f"{target.place}.env[{entry.name}]"
+        place = f"{start}.env[{entry.name}]"
         try:
-            template = find_references(value, catalog.store_fqns)
+            template = _find(value, catalog.store_fqns)
         except FqnError as error:
             findings.tell(Problem.of_fqn(place, error))
             continue
         if template is None:
             findings.tell(_unknown_store(place, value, catalog))
             continue
-        if any("$" in text for text in template.texts):
-            expanded = _expanded(place, target, index, template, service_links, catalog)
+        if not template.whole and "$" in "".join(template.texts):
+            expanded = variables.resolve(place, index, template)
             if isinstance(expanded, Problem):
                 findings.tell(expanded)
                 continue
             template = expanded
-        where = pointer("spec", target.kind, target.index, "env", index)
-        target.references.append(EnvReference(where, place, entry.name, template))
-        findings.count("managed", sum(isinstance(fqn.secret, ManagedSecret) for fqn in template.fqns))
-        findings.count("store", sum(not isinstance(fqn.secret, ManagedSecret) for fqn in template.fqns))
+        target.references.append(EnvReference.of(f"{target.pointer}/env/{index}", place, entry.name, template))
+        for fqn in template.fqns:
+            findings.count("managed" if isinstance(fqn.secret, ManagedSecret) else "store")
+
+
+def _find(value: str, stores: frozenset[str]) -> Template | None:
+    return _find_again(value, stores) if len(value) <= SHORT else find_references(value, stores)
 
 
 def find_files(
     targets: list[Target], files: tuple[WantedFile, ...], injection: Injection | None, spec: PodSpec, catalog: Catalog, findings: Findings
 ) -> None:
     """Add the annotation's files to the containers that are to have them, unless an earlier call did."""
-    names = [target.container.name for target in targets]
+    names = {target.container.name: None for target in targets}
     for file in files:
         fqn = read_fqn(file, catalog.store_fqns, findings.problems)
         for name in file.containers or ():
-            if name not in names:
-                near = get_close_matches(name, names, 1)
-                fix = f"did you mean {near[0]}?" if near else "correct the name"
-                findings.tell(
-                    Problem(f"{file.place}.containers", Reason.BAD_ANNOTATION, f"the unknown container '{name}'", ", ".join(names), fix)
-                )
+            if name not in names and not findings.full:
+                near = nearest(name, names)
+                fix = f"did you mean {near}?" if near else "correct the name"
+                found, allowed = f"the unknown container '{name}'", shorten(", ".join(names), 400)
+                findings.tell(Problem(f"{file.place}.containers", Reason.BAD_ANNOTATION, found, allowed, fix))
         for target in targets if fqn is not None else ():
             if not file.wanted_by(target.container.name, target.is_app) or _delivered(file, str(fqn), target, injection):
                 continue
@@ -102,19 +110,26 @@ def find_undeliverable(spec: PodSpec, findings: Findings) -> None:
                     )
 
 
-def _expanded(place: str, target: Target, index: int, template: Template, service_links: bool, catalog: Catalog) -> Template | Problem:
-    """The template with `$(VAR)` put in, since the kubelet will not do it for a value from a file."""
-    environment = Environment(service_links)
-    try:
-        for entry in (target.container.env or [])[:index]:
+class _Variables:
+    """A container's variables in their order. Each is read once, however many references stand beside a `$(VAR)`."""
+
+    def __init__(self, target: Target, service_links: bool, catalog: Catalog) -> None:
+        self._entries, self._catalog, self._declared = target.container.env or [], catalog, 0
+        self._environment = Environment(service_links)
+
+    def resolve(self, place: str, index: int, template: Template) -> Template | Problem:
+        """The template with `$(VAR)` put in, since the kubelet will not do it for a value from a file."""
+        for entry in self._entries[self._declared : index]:
             literal = None if entry.valueFrom is not None else entry.value or ""
-            environment.declare(entry.name, literal if literal is None else _read(literal, catalog))
-        return environment.resolve(template)
-    except UnknownVariable as error:
-        found = f"'$({shorten(error.name, 60)})' beside a reference, and {error.why}"
-        allowed = "$(NAME) of an earlier variable that has a plain value or a reference"
-        fix = "set the reference in a variable of its own, and combine the two in the app or in args"
-        return Problem(place, Reason.EXPANSION_UNKNOWN, found, allowed, fix)
+            self._environment.declare(entry.name, literal if literal is None else _read(literal, self._catalog))
+        self._declared = index
+        try:
+            return self._environment.resolve(template)
+        except UnknownVariable as error:
+            found = f"'$({shorten(error.name, 60)})' beside a reference, and {error.why}"
+            allowed = "$(NAME) of an earlier variable that has a plain value or a reference"
+            fix = "set the reference in a variable of its own, and combine the two in the app or in args"
+            return Problem(place, Reason.EXPANSION_UNKNOWN, found, allowed, fix)
 
 
 def _read(value: str, catalog: Catalog) -> str | Template | None:
@@ -128,8 +143,8 @@ def _unknown_store(place: str, value: str, catalog: Catalog) -> str | None:
     store = looks_like_store_path(value, catalog.tenant)
     if store is None:
         return None
-    near = get_close_matches(store, catalog.store_fqns, 1)
-    hint = f"; did you mean {near[0]}?" if near else "."
+    near = nearest(store, catalog.store_fqns)
+    hint = f"; did you mean {near}?" if near else "."
     told = f"{place}: '{shorten(store, 80)}::...' looks like a store's path, but no SecretStore has that FQN"
     return f"{told}{hint} The value is passed on as it is."
 

@@ -6,7 +6,7 @@ from contract.fqn import Fqn
 from webhook.files import WantedFile
 from webhook.modes import EnvReference
 from webhook.pod import Container
-from webhook.problem import Problem
+from webhook.problem import MAX_TOLD, Problem
 
 
 @dataclass(slots=True)
@@ -28,6 +28,11 @@ class Target:
         return f"spec.{self.kind}[{self.container.name or self.index}]"
 
     @property
+    def pointer(self) -> str:
+        """The container's JSON Pointer; nothing in it needs escaping."""
+        return f"/spec/{self.kind}/{self.index}"
+
+    @property
     def wants(self) -> bool:
         return bool(self.references or self.files)
 
@@ -40,12 +45,18 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
     references: dict[str, int] = field(default_factory=dict)
 
-    def count(self, kind: str, number: int = 1) -> None:
-        self.references[kind] = self.references.get(kind, 0) + number
+    def count(self, kind: str) -> None:
+        self.references[kind] = self.references.get(kind, 0) + 1
 
     def tell(self, outcome: Problem | str | None) -> None:
-        """A problem, a warning, or nothing."""
+        """A problem, a warning, or nothing. What is beyond what anyone is shown is not kept."""
         if isinstance(outcome, Problem):
-            self.problems.append(outcome)
-        elif outcome is not None and outcome not in self.warnings:
+            if not self.full:
+                self.problems.append(outcome)
+        elif outcome is not None and len(self.warnings) <= MAX_TOLD and outcome not in self.warnings:
             self.warnings.append(outcome)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are more problems than a message shows: what is found now costs time and tells nothing."""
+        return len(self.problems) > MAX_TOLD

@@ -9,13 +9,12 @@ a key that the group lacks      | unknown, with a near name; a warning with `?op
 a store path without a rule     | denied
 """
 
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, field
 
 from contract.access import Action, Deny, decide, has_role, workload_subjects
 from contract.catalog import GROUP, Catalog
 from contract.fqn import SCHEME, Fqn, ManagedSecret
-from webhook.problem import Problem, Reason
+from webhook.problem import Problem, Reason, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +25,7 @@ class Truth:
     subjects: frozenset[str]
     admins: frozenset[str]
     who: str
+    _open: dict[str, frozenset[str]] = field(default_factory=dict)  # group -> its keys, once a role and a store were found
 
     @classmethod
     def of_workload(cls, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str) -> "Truth":
@@ -33,8 +33,13 @@ class Truth:
 
     def check(self, place: str, fqn: Fqn) -> Problem | str | None:
         """A problem, a warning, or None: as far as names and rules tell, the pod will get this."""
-        decision = decide(self.subjects, Action.INJECT, fqn.secret, self.catalog, self.admins)
+        secret = fqn.secret
+        if isinstance(secret, ManagedSecret) and secret.key in self._open.get(secret.group, ()) and secret.tenant == self.catalog.tenant:
+            return None
+        decision = decide(self.subjects, Action.INJECT, secret, self.catalog, self.admins)
         if not isinstance(decision, Deny):
+            if isinstance(secret, ManagedSecret):
+                self._open[secret.group] = frozenset(self.catalog.groups[secret.group].keys)
             return None
         if not isinstance(fqn.secret, ManagedSecret):
             if fqn.secret.store not in self.catalog.stores_by_fqn:
@@ -73,8 +78,8 @@ class Truth:
                 f"a group with a usable store; {missing}",
                 f"correct spec.store of SecretGroup {group.name}",
             )
-        near = get_close_matches(secret.key, group.keys, 1)
-        meant = f"did you mean {near[0]}? Else add" if near else "add"
+        near = nearest(secret.key, group.keys)
+        meant = f"did you mean {near}? Else add" if near else "add"
         fix = f"{meant} '{secret.key}' to spec.keys of SecretGroup {group.name}"
         problem = Problem(
             place, Reason.UNKNOWN_KEY, f"the unknown key '{secret.key}' in '{fqn}'", f"a key that group '{group.name}' lists", fix
@@ -83,11 +88,9 @@ class Truth:
 
     def _near_group(self, secret: ManagedSecret) -> str:
         mine = [name for name in self.catalog.groups if has_role(self.subjects, Action.INJECT, name, self.catalog, self.admins)]
-        near = get_close_matches(secret.group, mine, 1)
+        near = nearest(secret.group, mine)
         return (
-            f"did you mean {SCHEME}{secret.tenant}:{near[0]}:{secret.key}?"
-            if near
-            else "correct the group's name (kubectl get secretgroups)"
+            f"did you mean {SCHEME}{secret.tenant}:{near}:{secret.key}?" if near else "correct the group's name (kubectl get secretgroups)"
         )
 
     def _denied(self, place: str, fqn: Fqn, needed: str) -> Problem:
