@@ -1,0 +1,1 @@
+"""The documentation: generated tables are fresh, and what it names exists."""
