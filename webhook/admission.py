@@ -15,7 +15,7 @@ from service.logs import describe
 from webhook.errors import BrokenReview
 from webhook.metrics import Metrics
 from webhook.planning import Cluster, Decision, Inject, Reject, plan_injection
-from webhook.pod import Pod, Review
+from webhook.pod import Pod, RawReview, Review
 from webhook.problem import Problem, Reason
 from webhook.review import MAX_BYTES, allowed, answer, crashed, decode_review
 
@@ -49,54 +49,56 @@ class Admission:
     def review(self, body: bytes) -> bytes:
         """The answer to a body. Raises BrokenReview."""
         start = perf_counter()
-        review = decode_review(body)
-        if isinstance(review, tuple):
-            head, problem = review
-            decision: Decision = Reject((problem,))
-            self._count(None, decision, start)
-            return answer(head, decision)
+        decoded = decode_review(body)
+        review, problem = decoded if isinstance(decoded, tuple) else (decoded, None)
         if allowed(review):
             self._metrics.count_other()
             return _encode(
                 {"apiVersion": review.apiVersion, "kind": "AdmissionReview", "response": {"uid": review.request.uid, "allowed": True}}
             )
-        decision = self._decide(review)
+        decision: Decision = Reject((problem,)) if problem else self._decide(review)
         encoded = answer(review, decision)
         self._count(review, decision, start)
         return encoded
 
-    def _decide(self, review: Review) -> Decision:
-        pod = review.request.object
+    def _decide(self, review: Review | RawReview) -> Decision:
+        """Decide a new pod. Whatever goes wrong, it must not start with names, and the API server must learn why."""
+        pod = review.request.object if isinstance(review, Review) else None
         if pod is None:
             return Reject((Problem("request.object", Reason.UNREADABLE_POD, "nothing", "a v1 Pod", "send the pod"),))
         try:
             namespace = review.request.namespace or (pod.metadata and pod.metadata.namespace) or "default"
-            decision = plan_injection(pod, namespace, self._cluster())
-        except Exception as error:  # noqa: BLE001 - whatever it is, the pod must not start and the API server must learn why
+            return self._once_ready(plan_injection(pod, namespace, self._cluster()))
+        except Exception as error:  # noqa: BLE001 - as the docstring says
             log.error("review_crashed", uid=review.request.uid, **describe(error))  # noqa: TRY400 - a message could quote the pod
             return crashed()
-        if not isinstance(decision, Reject | Inject):
-            return decision
-        missing = self._missing()
-        if missing:
-            fix = f"try again in a moment ({'; '.join(missing)})"
-            return Reject((Problem("spec", Reason.NOT_READY, "a reference before the webhook is ready", "references once it is", fix),))
-        return decision
 
-    def _count(self, review: Review | None, decision: Decision, start: float) -> None:
-        seconds = perf_counter() - start
-        self._metrics.count(decision, seconds)
+    def _once_ready(self, decision: Decision) -> Decision:
+        """The decision, but no injection from half of the truth.
+
+        Before the catalog is read a store's path is not known as a reference: all that tells of it is a warning.
+        """
+        missing = self._missing() if isinstance(decision, Inject) or decision.warnings else []
+        if isinstance(decision, Reject) or not missing:
+            return decision
+        fix = f"try again in a moment ({'; '.join(missing)})"
+        return Reject((Problem("spec", Reason.NOT_READY, "a reference before the webhook is ready", "references once it is", fix),))
+
+    def _count(self, review: Review | RawReview, decision: Decision, start: float) -> None:
+        self._metrics.count(decision, perf_counter() - start)
         if isinstance(decision, Reject):
-            reasons = [problem.reason.value for problem in decision.problems]
-            log.info("pod_refused", reasons=reasons, **(_names(review) if review else {}))
-        elif isinstance(decision, Inject) and review is not None:
+            log.info("pod_refused", reasons=[problem.reason.value for problem in decision.problems], **_names(review))
+        elif isinstance(decision, Inject):
             log.debug("pod_injected", references=decision.references, **_names(review))
 
 
-def _names(review: Review) -> dict[str, str | None]:
+def _names(review: Review | RawReview) -> dict[str, str | None]:
+    request = review.request
+    if isinstance(review, RawReview):
+        return {"uid": request.uid, "namespace": request.namespace}
     pod = review.request.object or Pod()
     name = pod.metadata and (pod.metadata.name or pod.metadata.generateName)
-    return {"uid": review.request.uid, "namespace": review.request.namespace, "pod": name or None}
+    return {"uid": request.uid, "namespace": request.namespace, "pod": name or None}
 
 
 async def _body(request: web.BaseRequest) -> bytes:

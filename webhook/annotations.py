@@ -1,12 +1,11 @@
 """What a pod's author says in annotations under our prefix, read strictly: a misspelt one is a problem, never passed over."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from contract import keys
 from webhook.files import WantedFile, parse_files
 from webhook.pod import Pod
-from webhook.problem import Problem, Reason
+from webhook.problem import Problem, Reason, nearest
 
 MODES = ("auto", "envfile")
 _LABELS = (keys.INJECT_LABEL,)
@@ -83,6 +82,6 @@ def _position(place: str, value: str, problems: list[Problem]) -> tuple[str, str
 
 
 def _unknown(place: str, name: str, known: tuple[str, ...]) -> Problem:
-    near = get_close_matches(name, known, 1, 0.5)
-    fix = f"did you mean {near[0]}? Correct it, or remove it" if near else "remove it"
+    near = nearest(name, known, cutoff=0.5)
+    fix = f"did you mean {near}? Correct it, or remove it" if near else "remove it"
     return Problem(place, Reason.BAD_ANNOTATION, f"the unknown name '{name}'", ", ".join(known), fix)

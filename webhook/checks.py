@@ -71,15 +71,20 @@ def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
     distinct: set[str] = set()
     for target in wanted:
         for reference in target.references:
-            for fqn in reference.template.fqns:
-                findings.tell(truth.check(reference.place, fqn))
             distinct.update(reference.parts[1::2])
-        for file, fqn in target.files:
-            findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
-            distinct.add(str(fqn))
+        distinct.update(str(fqn) for _, fqn in target.files)
     if len(distinct) > MAX_SECRETS:
         found, fix = f"{len(distinct)} different secrets", "split the pod, or keep several values in one JSON secret and use #field"
         findings.tell(Problem("spec", Reason.PLAN_TOO_LARGE, found, f"at most {MAX_SECRETS} in one pod", fix))
+        return
+    for target in wanted:
+        for reference in target.references:
+            for fqn in reference.template.fqns:
+                if findings.full:
+                    return
+                findings.tell(truth.check(reference.place, fqn))
+        for file, fqn in target.files:
+            findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
 
 
 def _taken(name: str) -> Problem:

@@ -16,10 +16,15 @@ in the text               | becomes
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from contract.fqn import Fqn
+from contract.fqn import SCHEME, Fqn
 from contract.references import Template
 
-MAX_LENGTH = 128 * 1024  # characters; the kernel takes no longer variable, and doubling `$(A)$(A)` would grow without end
+# `B=$(A)$(A)`, `C=$(B)$(B)` and so on would grow without end. The kernel takes variables of 128 KiB, and gives arguments and
+# environment together a quarter of the stack's limit, which is 8 MiB by default.
+MAX_LENGTH = 128 * 1024  # characters of one variable
+MAX_TOTAL = 2 * 1024 * 1024  # characters of one container's variables that hold `$`
+FQN_LENGTH = len(SCHEME) + len("t:g:k")  # what a reference counts at least
+_TOO_LONG = "what it stands for is longer than the kernel takes (128 KiB a variable, 2 MiB a container)"
 _SERVICE_VARIABLE = re.compile(
     r"[A-Z][A-Z0-9_]*_(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_[A-Z]+)?)?)"
 )
@@ -41,6 +46,7 @@ class Environment:
     def __init__(self, service_links: bool) -> None:
         self._known: dict[str, Parts | None] = {}
         self._service_links = service_links
+        self._left = MAX_TOTAL
 
     def declare(self, name: str, value: str | Template | None) -> None:
         """Add the next variable in order. None: it comes from `valueFrom`."""
@@ -57,15 +63,31 @@ class Environment:
         return _template(self._expand(template))
 
     def _expand(self, value: str | Template) -> Parts:
+        """Text, FQN, text, ..., text. Pieces are joined, so that what was expanded is no longer than its text and its names."""
+        if isinstance(value, str) and "$" not in value:
+            return (value,)
         parts: list[str | Fqn] = []
+        text: list[str] = []
         length = 0
+        for piece in self._pieces(value):
+            size = len(piece) if isinstance(piece, str) else FQN_LENGTH
+            length += size
+            self._left -= size
+            if length > MAX_LENGTH or self._left < 0:
+                raise UnknownVariable("...", _TOO_LONG)
+            if isinstance(piece, str):
+                text.append(piece)
+            else:
+                parts += ("".join(text), piece)
+                text = []
+        return (*parts, "".join(text))
+
+    def _pieces(self, value: str | Template) -> Iterator[str | Fqn]:
         for part in _parts(value):
-            for piece in expand(part, self._lookup) if isinstance(part, str) else (part,):
-                parts.append(piece)
-                length += len(piece) if isinstance(piece, str) else 1
-                if length > MAX_LENGTH:
-                    raise UnknownVariable("", "the expanded value is longer than the kernel takes (128 KiB)")
-        return tuple(parts)
+            if isinstance(part, str):
+                yield from expand(part, self._lookup)
+            else:
+                yield part
 
     def _lookup(self, name: str) -> Iterable[str | Fqn]:
         if name in self._known:
@@ -73,7 +95,8 @@ class Environment:
             if parts is None:
                 raise UnknownVariable(name, "its value is not known at admission")
             return parts
-        if self._service_links and _SERVICE_VARIABLE.fullmatch(name):
+        # The kubelet makes those of the Service `kubernetes` whatever enableServiceLinks says.
+        if (self._service_links or name.startswith("KUBERNETES_")) and _SERVICE_VARIABLE.fullmatch(name):
             raise UnknownVariable(name, "it may be a variable that the kubelet makes for a Service")
         return (f"$({name})",)
 

@@ -13,9 +13,12 @@ from typing import Any
 import yaml
 
 from contract.fqn import Fqn, FqnError, parse_fqn, shorten
+from service.manifests import BrokenFile, check_depth
 from webhook.pod import Container, PodSpec, Volume
 from webhook.problem import Problem, Reason
 
+MAX_TEXT = 256 * 1024  # characters: what Kubernetes allows all annotations of an object; checked here, since it checks after admission
+MAX_FILES = 256  # each is a mount of its own
 DEFAULT_MODE = 0o444  # the volume is mounted in this container alone, whose user we may not know
 FIELDS = ("mount_path", "secret_fqn", "mode", "containers")
 _FORM = "a YAML list of {mount_path, secret_fqn, mode?, containers?}"
@@ -38,17 +41,25 @@ class WantedFile:
 
 def parse_files(place: str, text: str, problems: list[Problem]) -> tuple[WantedFile, ...]:
     """The annotation's entries; faults are added to `problems`. Scalars stay text, so that `0400` and `400` can be told apart."""
+    if len(text) > MAX_TEXT:
+        problems.append(Problem(place, Reason.BAD_ANNOTATION, f"{len(text)} characters", f"at most {MAX_TEXT}", "split the pod"))
+        return ()
     try:
+        check_depth(text)
         document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506 - a base loader makes nothing but text, lists and objects
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         problems.append(Problem(place, Reason.BAD_ANNOTATION, f"text that is not YAML{where}", _FORM, "correct the YAML"))
         return ()
-    except RecursionError:
-        document = None
+    except BrokenFile as error:
+        problems.append(Problem(place, Reason.BAD_ANNOTATION, f"text {error.reason}", _FORM, "correct the YAML"))
+        return ()
     if not isinstance(document, list):
         problems.append(Problem(place, Reason.BAD_ANNOTATION, "no list", _FORM, "write a list, each entry beginning with '- '"))
+        return ()
+    if len(document) > MAX_FILES:
+        problems.append(Problem(place, Reason.BAD_ANNOTATION, f"{len(document)} files", f"at most {MAX_FILES}", "split the pod"))
         return ()
     files = [_entry(f"{place}[{index}]", entry, problems) for index, entry in enumerate(document)]
     return tuple(file for file in files if file is not None)

@@ -3,8 +3,10 @@
 The patch is applied by the `jsonpatch` library, as an API server would. Nothing is printed when any pod is refused.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -13,6 +15,7 @@ import jsonpatch
 import msgspec
 import yaml
 
+from service.manifests import BrokenFile, check_depth
 from webhook.errors import NotAManifest
 from webhook.planning import Cluster, Inject, Reject, plan_injection
 from webhook.pod import POD
@@ -37,7 +40,9 @@ class Injector:
         if not isinstance(document, dict):
             return document
         kind = document.get("kind")
-        if isinstance(kind, str) and (kind == "List" or kind.endswith("List")) and isinstance(document.get("items"), list):
+        if not isinstance(kind, str):
+            return document
+        if kind.endswith("List") and isinstance(document.get("items"), list):
             return document | {"items": [self.inject(item) for item in document["items"]]}
         if kind not in _TEMPLATES:
             return document
@@ -55,7 +60,7 @@ class Injector:
         name = f"{whole['kind']}/{metadata.get('name') or metadata.get('generateName') or '?'}"
         try:
             read = POD.decode(msgspec.json.encode(pod))
-        except (msgspec.ValidationError, RecursionError, TypeError) as error:
+        except (msgspec.MsgspecError, RecursionError, TypeError, ValueError, OverflowError) as error:
             problem = Problem("pod", Reason.UNREADABLE_POD, "a pod that cannot be read", "a v1 Pod", f"correct it ({error})")
             self.refused.append(f"{name}: {problem}")
             return pod
@@ -83,8 +88,8 @@ def inject_files(files: list[str], injector: Injector, out: TextIO, errors: Text
 def read_documents(file: str) -> Iterator[Any]:
     """The documents of a YAML or JSON file, `-` for standard input. Raises NotAManifest."""
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text()
-        yield from (document for document in yaml.load_all(text, Loader=_Loader) if document is not None)
+        text = (sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()).decode()
+        yield from (document for document in _parse(text) if document is not None)
     except OSError as error:
         raise NotAManifest(f"{file}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
@@ -92,6 +97,20 @@ def read_documents(file: str) -> Iterator[Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise NotAManifest(f"{file}{f', line {mark.line + 1}' if mark else ''}: not YAML") from None
+    except (BrokenFile, RecursionError):
+        raise NotAManifest(f"{file}: nested too deep") from None
+    except ValueError:
+        raise NotAManifest(f"{file}: not YAML: a number that it does not have") from None
+
+
+def _parse(text: str) -> Iterator[Any]:
+    """JSON first: a YAML parser refuses JSON's surrogate pairs (`"\\ud83d\\ude00"`)."""
+    if text.lstrip().startswith("{"):
+        with suppress(ValueError):
+            yield json.loads(text)
+            return
+    check_depth(text)
+    yield from yaml.load_all(text, Loader=_Loader)
 
 
 class _Loader(yaml.CSafeLoader):
@@ -108,3 +127,12 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Quoted where kubectl's parser would read something else: it takes `y` for true, and `1e3` or `-.5` for numbers."""
+    other = text.lower() in ("y", "n") or text[:1] in "0123456789+-."
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if other and text.isprintable() else None)
+
+
+_Dumper.add_representer(str, _text)

@@ -42,7 +42,8 @@ def find_injection(spec: PodSpec, problems: list[Problem]) -> Injection | None:
                     found.append(Injection(index, env_index, entry.value, decode_plan(entry.value)))
                 except PlanError:
                     break
-        if not found or found[-1].index != index:
+                break
+        if not found or found[-1].index != index or len(found) > 1:
             problems.append(_name_taken("spec.initContainers"))
     return found[0] if len(found) == 1 else None
 

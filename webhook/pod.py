@@ -128,9 +128,13 @@ class Review(Struct):
 
 
 class RawRequest(Struct):
-    """As much of a request as an answer needs, for a review whose pod cannot be read."""
+    """As much of a request as an answer needs, for a review whose object cannot be read as a pod."""
 
     uid: str
+    resource: GroupVersionResource | None = None
+    subResource: str | None = None
+    operation: str | None = None
+    namespace: str | None = None
 
 
 class RawReview(Struct):

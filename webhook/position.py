@@ -1,11 +1,9 @@
 """Where our init container stands among the pod's: before every one that uses secrets."""
 
-from difflib import get_close_matches
-
 from contract import keys
 from webhook.injected import Injection
 from webhook.pod import PodSpec
-from webhook.problem import Problem, Reason
+from webhook.problem import Problem, Reason, nearest
 from webhook.target import Findings, Target
 
 _PLACE = f"metadata.annotations[{keys.INIT_POSITION}]"
@@ -25,8 +23,8 @@ def check_position(
     """A container that uses secrets and starts before ours would wait for files that nobody has written."""
     names = _names(spec)
     if position[0] == "after" and position[1] not in names:
-        near = get_close_matches(position[1], names, 1)
-        fix = f"did you mean after:{near[0]}?" if near else "name one of the pod's init containers"
+        near = nearest(position[1], names)
+        fix = f"did you mean after:{near}?" if near else "name one of the pod's init containers"
         findings.tell(
             Problem(_PLACE, Reason.BAD_ANNOTATION, f"the unknown init container '{position[1]}'", ", ".join(names) or "none", fix)
         )

@@ -1,9 +1,15 @@
 """A problem of a pod: where, what was found, what is allowed, how to fix it; and its stable reason for metrics and logs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
+from itertools import islice
 
 from contract.fqn import FqnError, shorten
+
+
+MAX_TOLD = 20  # a message is kept in events and in a Deployment's conditions, so it must not grow with the pod
 
 
 class Reason(Enum):
@@ -47,7 +53,15 @@ class Problem:
 
 
 def told(problems: list[Problem]) -> str:
-    """All problems as one message."""
+    """All problems as one message, or the first of them with a word about the rest."""
     if len(problems) == 1:
         return str(problems[0])
-    return f"{len(problems)} problems.\n" + "\n".join(f"({number}) {problem}" for number, problem in enumerate(problems, 1))
+    lines = [f"({number}) {problem}" for number, problem in enumerate(problems[:MAX_TOLD], 1)]
+    head = f"{len(problems)} problems." if len(problems) <= MAX_TOLD else f"More than {MAX_TOLD} problems; the first {MAX_TOLD}:"
+    return "\n".join([head, *lines])
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that was probably meant. Bounded, since each comparison costs microseconds of everybody's admission."""
+    near = get_close_matches(name[:200], islice(known, 2000), 1, cutoff)
+    return near[0] if near else None

@@ -53,7 +53,7 @@ def answer(review: Review | RawReview, decision: Decision) -> bytes:
     return _encode({"apiVersion": review.apiVersion, "kind": "AdmissionReview", "response": response})
 
 
-def allowed(review: Review) -> bool:
+def allowed(review: Review | RawReview) -> bool:
     """Whether the review is about something that we do not look at: only the creation of pods is ours."""
     request = review.request
     is_pod = request.resource is None or request.resource.resource in ("pods", "")
