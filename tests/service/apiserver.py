@@ -88,7 +88,7 @@ class ApiServer:
             if queue.collection == collection:
                 queue.put_nowait((kind, copy.deepcopy(obj)))
 
-    async def _server_version(self, request):
+    async def _server_version(self, _request):
         self.requests.append(("GET", "/version", {}))
         return web.json_response({"major": "1", "gitVersion": self.git_version})
 
@@ -120,7 +120,7 @@ class ApiServer:
             return status(409, "AlreadyExists", "already exists")
         return web.json_response(self.put(collection, obj), status=201)
 
-    async def _get(self, request, collection, name):
+    async def _get(self, _request, collection, name):
         return web.json_response(self.objects[collection][name])
 
     async def _put(self, request, collection, name):

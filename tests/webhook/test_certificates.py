@@ -1,7 +1,6 @@
 import asyncio
 import base64
 import ssl
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
