@@ -17,7 +17,7 @@ Event = MutableMapping[str, Any]
 
 def configure_logs(level: str) -> None:
     """Send our own events and those of libraries (aiohttp, asyncio) through one JSON renderer."""
-    shared = [
+    shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -80,9 +80,11 @@ def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
     for target in wanted:
         for reference in target.references:
             for fqn in reference.template.fqns:
-                if findings.full:
-                    return
-                findings.tell(truth.check(reference.place, fqn))
+                outcome = truth.check(reference.place, fqn)
+                if outcome is not None:
+                    findings.tell(outcome)
+            if findings.full:
+                return
         for file, fqn in target.files:
             findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
 

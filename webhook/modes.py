@@ -26,10 +26,6 @@ class EnvReference:
     template: Template
     parts: tuple[str, ...]  # text, FQN, text, ...: as the plan has it
 
-    @classmethod
-    def of(cls, pointer: str, place: str, name: str, template: Template) -> "EnvReference":
-        return cls(pointer, place, name, template, template.parts)
-
 
 class Mode(Protocol):
     """How the variables of one container arrive."""

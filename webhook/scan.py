@@ -20,8 +20,6 @@ from webhook.problem import Problem, Reason, nearest
 from webhook.target import Findings, Target
 
 
-# Pods of one Deployment hold the same values: a rollout asks for the same few names a thousand times.
-_find_again = lru_cache(maxsize=4096)(find_references)
 SHORT = 256  # characters of a value that is remembered: 4096 of them are a megabyte
 
 
@@ -43,26 +41,37 @@ def find_env(target: Target, service_links: bool, catalog: Catalog, findings: Fi
             continue
         place = f"{start}.env[{entry.name}]"
         try:
-            template = _find(value, catalog.store_fqns)
+            found = _find(value, catalog.store_fqns)
         except FqnError as error:
             findings.tell(Problem.of_fqn(place, error))
             continue
-        if template is None:
+        if found is None:
             findings.tell(_unknown_store(place, value, catalog))
             continue
+        template, parts = found
         if not template.whole and "$" in "".join(template.texts):
             expanded = variables.resolve(place, index, template)
             if isinstance(expanded, Problem):
                 findings.tell(expanded)
                 continue
-            template = expanded
-        target.references.append(EnvReference.of(f"{target.pointer}/env/{index}", place, entry.name, template))
+            template, parts = expanded, expanded.parts
+        target.references.append(EnvReference(f"{target.pointer}/env/{index}", place, entry.name, template, parts))
         for fqn in template.fqns:
             findings.count("managed" if isinstance(fqn.secret, ManagedSecret) else "store")
 
 
-def _find(value: str, stores: frozenset[str]) -> Template | None:
-    return _find_again(value, stores) if len(value) <= SHORT else find_references(value, stores)
+def _find(value: str, stores: frozenset[str]) -> tuple[Template, tuple[str, ...]] | None:
+    """The template and its parts."""
+    return _find_again(value, stores) if len(value) <= SHORT else _find_once(value, stores)
+
+
+def _find_once(value: str, stores: frozenset[str]) -> tuple[Template, tuple[str, ...]] | None:
+    template = find_references(value, stores)
+    return None if template is None else (template, template.parts)
+
+
+# Pods of one Deployment hold the same values: a rollout asks for the same few names a thousand times.
+_find_again = lru_cache(maxsize=4096)(_find_once)
 
 
 def find_files(
