@@ -89,9 +89,7 @@ def deny_reason(decision: Deny) -> tuple[str, str]:
     """The wire code and the sentence of a denial."""
     if decision.missing is None:
         return wire.DENIED, DENIED_SENTENCE
-    # `access` names what is missing first: "group 'g' lists no key ..." or "SecretStore 's' ... does not exist".
-    code = wire.MISCONFIGURED if decision.missing.startswith("SecretStore ") else wire.NOT_FOUND
-    return code, decision.missing
+    return wire.MISCONFIGURED if decision.misconfigured else wire.NOT_FOUND, decision.missing
 
 
 def with_field(stored: Stored, fqn: Fqn) -> Stored | BrokerError:

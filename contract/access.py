@@ -49,9 +49,10 @@ class Allow:
 
 @record
 class Deny:
-    """No permission. `missing` is set only where the caller has the role and may learn what is wrong."""
+    """No permission. `missing` is set only where the caller has the role and may learn what is wrong: key or store."""
 
     missing: str | None = None
+    misconfigured: bool = False  # the group's store is missing, which its admin must mend, not the caller
 
 
 Decision = Allow | Deny
@@ -118,7 +119,7 @@ def _decide_managed(subjects: frozenset[str], action: Action, secret: ManagedSec
         return Deny(missing=f"group '{group.name}' lists no key '{secret.key}'")
     store = catalog.stores.get(group.store)
     if store is None:
-        return Deny(missing=f"SecretStore '{group.store}' of group '{group.name}' does not exist or cannot be used")
+        return Deny(f"SecretStore '{group.store}' of group '{group.name}' does not exist or cannot be used", misconfigured=True)
     return Allow(store, secret.path)
 
 

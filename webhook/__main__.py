@@ -40,10 +40,15 @@ def _inject(settings: Settings, files: list[str], namespace: str) -> int:
     from webhook.offline import offline_cluster
 
     try:
-        return inject_files(files, Injector(offline_cluster(settings), namespace), sys.stdout, sys.stderr)
+        code = inject_files(files, Injector(offline_cluster(settings), namespace), sys.stdout, sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader had enough, as `head` does; nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except NotAManifest as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    return code
 
 
 if __name__ == "__main__":

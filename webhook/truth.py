@@ -66,11 +66,11 @@ class Truth:
             )
         if decision.missing is None:
             return self._denied(place, fqn, f"a role in group '{secret.group}'")
-        return self._missing(place, fqn, secret, decision.missing)
+        return self._missing(place, fqn, secret, decision)
 
-    def _missing(self, place: str, fqn: Fqn, secret: ManagedSecret, missing: str) -> Problem | str:
-        group = self.catalog.groups[secret.group]
-        if secret.key in group.keys:
+    def _missing(self, place: str, fqn: Fqn, secret: ManagedSecret, decision: Deny) -> Problem | str:
+        group, missing = self.catalog.groups[secret.group], decision.missing
+        if decision.misconfigured:
             return Problem(
                 place,
                 Reason.STORE_UNUSABLE,
