@@ -42,6 +42,8 @@ class Variable:
 class EnvFile:
     """A file per variable, which the kubelet parses: `valueFrom.fileKeyRef`."""
 
+    variables = True
+
     def limit(self, value: bytes) -> "Limit | None":
         return cannot_carry(value)
 
@@ -52,7 +54,19 @@ class EnvFile:
         return SecretValue(render(None if value is None else value.reveal()))
 
 
-MODES: "dict[str, Mode]" = {"envfile": EnvFile()}
+class FilesOnly:
+    """The container has files and no variable, so any kubelet will do."""
+
+    variables = False
+
+    def limit(self, value: bytes) -> "Limit | None":  # noqa: ARG002 - there is none to look at
+        return None
+
+    def contents(self, variables: "Sequence[Variable]") -> tuple[Content, ...]:  # noqa: ARG002 - there are none
+        return ()
+
+
+MODES: "dict[str, Mode]" = {"envfile": EnvFile(), "files": FilesOnly()}
 
 
 def plan_faults(plan: Plan) -> list[str]:
@@ -61,6 +75,11 @@ def plan_faults(plan: Plan) -> list[str]:
         f"container {c.name}: mode '{c.mode[:40]}' is not known here; known: {', '.join(MODES)}"
         for c in plan.containers
         if c.mode not in MODES
+    ]
+    faults += [
+        f"container {c.name}: mode '{c.mode}' has no variables, and the plan has {len(c.env)}"
+        for c in plan.containers
+        if c.env and c.mode in MODES and not MODES[c.mode].variables
     ]
     written: set[tuple[str, str]] = set()
     for container in plan.containers:
@@ -134,6 +153,8 @@ if TYPE_CHECKING:
 
     class Mode(Protocol):
         """How a container's variables reach its process."""
+
+        variables: bool  # whether there can be any
 
         def limit(self, value: bytes) -> Limit | None:
             """Why the value cannot be carried exactly, or None."""

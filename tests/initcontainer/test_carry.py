@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contract.envfile import LIMITS, cannot_carry, parse
 from contract.keys import ENVFILE_KEY
 from contract.values import SecretValue
-from initcontainer.carry import MODES, VolumeContents, carry
+from initcontainer.carry import MODES, VolumeContents, carry, plan_faults
 from initcontainer.errors import CannotCarry
 from tests.initcontainer.plans import HOST, PASSWORD, container, digest, file, plan, variable
 
@@ -101,3 +101,16 @@ def test_what_is_carried_hides_itself() -> None:
 def test_a_lone_surrogate_in_a_plan_is_refused_like_other_text_that_is_not_utf8() -> None:
     with pytest.raises(CannotCarry, match="not valid UTF-8"):
         carried(("\ud800", PASSWORD, ""), **{PASSWORD: b"x"})
+
+
+def test_a_container_with_files_alone_is_in_the_webhooks_mode_for_that() -> None:
+    """The word is the webhook's `FILES_MODE`; such a container gets its files and nothing else."""
+    only = plan(container(file("key", PASSWORD), mode="files"))
+    assert plan_faults(only) == []
+    (volume,) = carry(only, {PASSWORD: SecretValue(b"x\0'")})
+    assert [(content.path, digest(content.data.reveal())) for content in volume.files] == [("files/key", digest(b"x\0'"))]
+
+
+def test_a_variable_in_a_container_with_files_alone_is_a_broken_plan() -> None:
+    wrong = plan(container(variable("V", PASSWORD), mode="files"))
+    assert plan_faults(wrong) == ["container app: mode 'files' has no variables, and the plan has 1"]
