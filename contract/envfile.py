@@ -83,9 +83,9 @@ def parse(content: bytes, key: str) -> bytes:
 
 
 def _quoted(rest: bytes, lines: "Iterator[bytes]", number: int) -> bytes:
-    value = b""
+    value = []
     while b"'" not in rest:
-        value += rest + b"\n"
+        value.append(rest)
         following = next(lines, None)
         if following is None:
             raise ValueError(f"line {number}: the single quote is not closed")
@@ -94,7 +94,7 @@ def _quoted(rest: bytes, lines: "Iterator[bytes]", number: int) -> bytes:
     after = after.lstrip(b" \t")
     if after and not after.startswith(b"#"):
         raise ValueError(f"line {number}: text after the closing quote")
-    return value + last
+    return b"\n".join([*value, last])
 
 
 def _scan(content: bytes) -> "Iterator[bytes]":

@@ -58,12 +58,8 @@ def test_parses(text: str, expected: Fqn) -> None:
             "use the FQN of a SecretStore (kubectl get secretstores)",
             id="unknown-store",
         ),
-        pytest.param(
-            "tfy-secret://acme:payments", THREE, "add the key's name, e.g. tfy-secret://acme:payments:DB_PASSWORD", id="no-key"
-        ),
-        pytest.param(
-            "tfy-secret://acme", THREE, "name the group and the key, e.g. tfy-secret://acme:payments:DB_PASSWORD", id="no-group"
-        ),
+        pytest.param("tfy-secret://acme:payments", THREE, "add the key's name, e.g. tfy-secret://acme:payments:DB_PASSWORD", id="no-key"),
+        pytest.param("tfy-secret://acme", THREE, "name the group and the key, e.g. tfy-secret://acme:payments:DB_PASSWORD", id="no-group"),
         pytest.param(
             "tfy-secret://a:b:c:d",
             THREE,
@@ -91,12 +87,13 @@ def test_parses(text: str, expected: Fqn) -> None:
             "tfy-secret://a:b:c?version=1&", QUALIFIERS, "give a parameter after '?', or percent-encode a literal '?' as %3F", id="loose-&"
         ),
         pytest.param("tfy-secret://a:b:c?version=", QUALIFIERS, "give the version, e.g. ?version=3", id="empty-version"),
-        pytest.param(
-            "tfy-secret://a:b:c?version=1&version=2", QUALIFIERS, "write version once, without blanks or '?'", id="version-twice"
-        ),
+        pytest.param("tfy-secret://a:b:c?version=1&version=2", QUALIFIERS, "write version once, without blanks or '?'", id="version-twice"),
         pytest.param("tfy-secret://a:b:c?version=1 2", QUALIFIERS, "write version once, without blanks or '?'", id="blank-in-version"),
         pytest.param(
-            "tfy-secret://a:b:c?optional=true&version=1", QUALIFIERS, "write version once, before optional, without blanks", id="wrong-order"
+            "tfy-secret://a:b:c?optional=true&version=1",
+            QUALIFIERS,
+            "write version once, before optional, without blanks",
+            id="wrong-order",
         ),
         pytest.param("tfy-secret://a:b:c?optional=1", QUALIFIERS, "write optional=true once, or leave it out", id="optional-of-one"),
         pytest.param(
@@ -123,15 +120,11 @@ def test_parses(text: str, expected: Fqn) -> None:
         pytest.param(f"{SSM}::/a\nb", "no control characters in the path", "remove them", id="newline"),
         pytest.param(f"{SSM}::", "<store-fqn>::<path>", "name the secret's path after '::'", id="no-path"),
         pytest.param(f"{SSM}:://", "<store-fqn>::<path>", "name the secret's path after '::'", id="path-of-slashes"),
-        pytest.param(
-            f"{SSM}::/a/../b", "a path without '.' and '..' segments", "write the path that is meant", id="dots-that-climb"
-        ),
+        pytest.param(f"{SSM}::/a/../b", "a path without '.' and '..' segments", "write the path that is meant", id="dots-that-climb"),
         pytest.param(
             f"{SSM}::/a/%2E%2E/b", "a path without '.' and '..' segments", "write the path that is meant", id="encoded-dots-that-climb"
         ),
-        pytest.param(
-            f"{SSM}::/\ud800", "text in UTF-8", "remove the lone halves of surrogate pairs", id="half-a-surrogate-pair"
-        ),
+        pytest.param(f"{SSM}::/\ud800", "text in UTF-8", "remove the lone halves of surrogate pairs", id="half-a-surrogate-pair"),
     ],
 )
 def test_refuses(text: str, allowed: str, fix: str) -> None:
@@ -197,7 +190,9 @@ def test_any_text_is_an_fqn_or_an_fqn_error(text: str) -> None:
     [
         pytest.param("abc", 3, "abc", id="what-fits-is-whole"),
         pytest.param("abcd", 3, "abc...", id="what-does-not-is-cut"),
-        pytest.param("a\nb\x7f\udfff", 9, "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}", id="one-line-of-UTF-8"),
+        pytest.param(
+            "a\nb\x7f\udfff", 9, "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}", id="one-line-of-UTF-8"
+        ),
     ],
 )
 def test_shorten(text: str, limit: int, shown: str) -> None:

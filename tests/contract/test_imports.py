@@ -23,7 +23,9 @@ print(*sorted(set(sys.modules) - before))
 
 def _loaded(imports: str, ours: set[str]) -> tuple[list[str], set[str]]:
     code = _PRINT_FOREIGN.format(imports=imports, ours=ours)
-    done = subprocess.run([sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"], capture_output=True, text=True, check=True
+    )
     foreign, everything = done.stdout.split("\n")[:2]
     return foreign.split(), set(everything.split())
 

@@ -26,7 +26,12 @@ def _env(draw: st.DrawFn) -> EnvDelivery:
 
 _FILES = st.builds(FileDelivery, _TEXT, _PATHS, fqns().map(str), st.integers(0, 0o777))
 _CONTAINERS = st.builds(
-    ContainerPlan, _NAMES, _NAMES, st.sampled_from(["envfile", "files"]), st.lists(_env(), max_size=2).map(tuple), st.lists(_FILES, max_size=2).map(tuple)
+    ContainerPlan,
+    _NAMES,
+    _NAMES,
+    st.sampled_from(["envfile", "files"]),
+    st.lists(_env(), max_size=2).map(tuple),
+    st.lists(_FILES, max_size=2).map(tuple),
 )
 _PLANS = st.builds(Plan, _TEXT, _TEXT, st.lists(_CONTAINERS, max_size=3).map(tuple))
 
@@ -120,10 +125,16 @@ _C = "containers.0"
             f"{_C}.env.0.path", "/etc/x", "plan.containers[0].env[0].path: a relative path inside the volume is needed", id="absolute-path"
         ),
         pytest.param(
-            f"{_C}.files.0.path", "a//b", "plan.containers[0].files[0].path: a relative path inside the volume is needed", id="empty-segment"
+            f"{_C}.files.0.path",
+            "a//b",
+            "plan.containers[0].files[0].path: a relative path inside the volume is needed",
+            id="empty-segment",
         ),
         pytest.param(
-            f"{_C}.files.0.path", "a\0b", "plan.containers[0].files[0].path: a relative path inside the volume is needed", id="nul-in-a-path"
+            f"{_C}.files.0.path",
+            "a\0b",
+            "plan.containers[0].files[0].path: a relative path inside the volume is needed",
+            id="nul-in-a-path",
         ),
         pytest.param(
             f"{_C}.env.0.parts",
@@ -178,7 +189,16 @@ def test_not_a_plan(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@given(st.text(max_size=40) | st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda s: st.lists(s, max_size=3) | st.dictionaries(st.sampled_from(["version", "broker", "ca", "containers", "env"]), s, max_size=5), max_leaves=12).map(json.dumps))
+@given(
+    st.text(max_size=40)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda s: (
+            st.lists(s, max_size=3) | st.dictionaries(st.sampled_from(["version", "broker", "ca", "containers", "env"]), s, max_size=5)
+        ),
+        max_leaves=12,
+    ).map(json.dumps)
+)
 def test_any_text_is_a_plan_or_a_plan_error(text: str) -> None:
     """The init container never ends with another exception, whatever its variable holds."""
     try:

@@ -67,7 +67,10 @@ def test_checked_when_made() -> None:
 def test_shown_with_names() -> None:
     """A repr that reads as the call that makes it."""
     assert repr(_Point(1)) == "_Point(x=1, y=7)"
-    assert repr(Fqn(ManagedSecret("a", "b", "c"))) == "Fqn(secret=ManagedSecret(tenant='a', group='b', key='c'), version=None, optional=False, field=None)"
+    assert (
+        repr(Fqn(ManagedSecret("a", "b", "c")))
+        == "Fqn(secret=ManagedSecret(tenant='a', group='b', key='c'), version=None, optional=False, field=None)"
+    )
 
 
 def test_copied_pickled_and_matched() -> None:

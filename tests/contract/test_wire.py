@@ -25,11 +25,16 @@ def test_request_round_trips(secrets: list[str], modes: list[str]) -> None:
     assert decode_request(encode_request(request)) == request
 
 
-@given(st.dictionaries(_TEXT, st.tuples(st.binary(max_size=50), st.none() | _TEXT) | st.tuples(_TEXT, _TEXT).map(lambda p: ("!", *p)), max_size=4))
+@given(
+    st.dictionaries(
+        _TEXT, st.tuples(st.binary(max_size=50), st.none() | _TEXT) | st.tuples(_TEXT, _TEXT).map(lambda p: ("!", *p)), max_size=4
+    )
+)
 def test_response_round_trips(content: dict[str, Any]) -> None:
     """Values of any bytes, versions and errors arrive exactly."""
     answers = [
-        Unresolved(fqn, found[1], found[2]) if found[0] == "!" else Resolved(fqn, SecretValue(found[0]), found[1]) for fqn, found in content.items()
+        Unresolved(fqn, found[1], found[2]) if found[0] == "!" else Resolved(fqn, SecretValue(found[0]), found[1])
+        for fqn, found in content.items()
     ]
     decoded = decode_response(encode_response(answers), ResolveRequest(tuple(content)))
     assert list(decoded) == list(content)
@@ -109,12 +114,8 @@ _NOT_ONE_EACH = "answer.answers: not one answer for each name, in the order aske
         pytest.param(_answers(_FIRST), _NOT_ONE_EACH, id="one-is-missing"),
         pytest.param(_answers(_SECOND, _FIRST), _NOT_ONE_EACH, id="other-order"),
         pytest.param(_answers(_FIRST, _SECOND, _SECOND), _NOT_ONE_EACH, id="one-too-many"),
-        pytest.param(
-            _answers(_FIRST | {"value": "!"}, _SECOND), "answer.answers[0].value: not base64", id="not-base64"
-        ),
-        pytest.param(
-            _answers(_FIRST | {"value": "eA"}, _SECOND), "answer.answers[0].value: not base64", id="base64-without-padding"
-        ),
+        pytest.param(_answers(_FIRST | {"value": "!"}, _SECOND), "answer.answers[0].value: not base64", id="not-base64"),
+        pytest.param(_answers(_FIRST | {"value": "eA"}, _SECOND), "answer.answers[0].value: not base64", id="base64-without-padding"),
         pytest.param(
             _answers(_FIRST | {"secret_version": 3}, _SECOND),
             "answer.answers[0].secret_version: str is needed, not int",
