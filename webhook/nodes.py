@@ -149,8 +149,9 @@ class Nodes:
             except (KubeError, ValueError, AttributeError) as error:
                 log.warning("server_version_unknown", error=type(error).__name__)
             self._due.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._refresh if self.server else 1.0)
+            with suppress(TimeoutError):  # not wait_for, which in Python 3.11 can swallow a cancellation
+                async with asyncio.timeout(self._refresh if self.server else 1.0):
+                    await self._due.wait()
 
     def _snapshot(self, rows: list[tuple[str, Version]]) -> None:
         self._kubelets = KubeletVersions()

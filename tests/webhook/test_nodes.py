@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -116,6 +117,18 @@ def test_ten_thousand_nodes_and_their_heartbeats_keep_little():
     kubelets.remove("old")
     kubelets.remove("never-there")
     assert kubelets.lowest == (1, 36) and len(kubelets._names) == 1
+
+
+async def test_it_can_be_closed_at_any_moment():
+    """Also in the very step in which the watch connects: a cancellation must not be lost."""
+    async with ApiServer() as api, Kube(api.url) as kube:
+        api.objects[NODES] = {}
+        nodes = Nodes(kube)
+        await nodes.start()
+        await until(lambda: nodes.synced and nodes._due._waiters)
+        nodes._due.set()
+        async with asyncio.timeout(3):
+            await nodes.close()
 
 
 async def test_off_cluster_the_setting_speaks_for_all():
