@@ -31,11 +31,20 @@ STANDS_SECONDS = 120.0
 
 
 def apply_system() -> Done:
+    return _kustomized("apply")
+
+
+def difference() -> str:
+    """Between what is installed and what applying again would make of it."""
+    return _kustomized("diff").text
+
+
+def _kustomized(verb: str) -> Done:
     if (IMAGE, INIT_IMAGE) == (DEFAULT_IMAGE, DEFAULT_INIT_IMAGE):
-        return kubectl("apply", "-k", str(OVERLAY))
+        return kubectl(verb, "-k", str(OVERLAY))
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kustomization.yaml").write_text(yaml.safe_dump(_with_images(Path(folder))))
-        return kubectl("apply", "-k", folder)
+        return kubectl(verb, "-k", folder)
 
 
 def delete_system() -> Done:
@@ -106,6 +115,8 @@ def is_ready(kind: str, name: str) -> Object | None:
 def diagnosis() -> str:
     """For a person: how the system stands, what happened, and the ends of its logs."""
     parts = [kubectl("get", "pods", "-A", "-o", "wide", check=False).text, picture(SYSTEM)]
-    for name in (WEBHOOK, BROKER):
-        parts.append(kubectl("-n", SYSTEM, "logs", f"deployment/{name}", "--tail=60", check=False).out.decode(errors="replace"))
+    for thing in (*pods_of(WEBHOOK), *pods_of(BROKER)):
+        name = thing["metadata"]["name"]
+        log = kubectl("-n", SYSTEM, "logs", name, "--tail=20", check=False).out.decode(errors="replace")
+        parts.append(f"--- the last lines of {name}\n{log}")
     return "\n".join(parts)

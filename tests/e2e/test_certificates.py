@@ -1,6 +1,7 @@
 """The webhook keeps its own certificates: what someone deletes is there again, and meanwhile pods are admitted."""
 
 import base64
+import hashlib
 
 from tests.e2e import early, people
 from tests.e2e.installation import BROKER, SYSTEM, WEBHOOK, pods_of
@@ -21,6 +22,13 @@ def test_a_deleted_certificate_is_made_again_without_a_restart() -> None:
     healed = until("the Secret is there again", look, HEALS_SECONDS)
     assert set(healed["data"]) == {"tls.crt", "tls.key", "ca.crt"}
     assert {c["restartCount"] for thing in pods_of(WEBHOOK) for c in thing["status"]["containerStatuses"]} == {0}
+
+
+def test_webhook_and_broker_have_keys_of_their_own_under_one_ca() -> None:
+    names = ("tfy-secret-ca", f"{BROKER}-tls", f"{WEBHOOK}-tls")
+    contents = [get("secret", name, SYSTEM)["data"] for name in names]
+    assert len({hashlib.sha256(data["tls.key"].encode()).hexdigest() for data in contents}) == 3
+    assert len({data["ca.crt"] for data in contents}) == 1
 
 
 def test_pods_are_admitted_under_the_new_certificate() -> None:
