@@ -119,16 +119,21 @@ def test_ten_thousand_nodes_and_their_heartbeats_keep_little():
     assert kubelets.lowest == (1, 36) and len(kubelets._names) == 1
 
 
-async def test_it_can_be_closed_at_any_moment():
-    """Also in the very step in which the watch connects: a cancellation must not be lost."""
+@pytest.mark.parametrize("steps", range(6))
+async def test_it_can_be_closed_at_any_moment(steps):
+    """Also in a step between the watch's connecting and our waking from it: a cancellation must not be lost."""
     async with ApiServer() as api, Kube(api.url) as kube:
         api.objects[NODES] = {}
         nodes = Nodes(kube)
         await nodes.start()
-        await until(lambda: nodes.synced and nodes._due._waiters)
+        await until(lambda: nodes.synced and nodes._watch.stale_since is None and nodes._due._waiters)
         nodes._due.set()
-        async with asyncio.timeout(3):
-            await nodes.close()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        nodes._task.cancel()
+        await asyncio.wait({nodes._task}, timeout=1)
+        assert nodes._task.cancelled()
+        await nodes.close()
 
 
 async def test_off_cluster_the_setting_speaks_for_all():
