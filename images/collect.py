@@ -1,6 +1,6 @@
 """Put together an image's root file system: of a Debian with Python 3.11 only what runs, as bytecode, and our packages.
 
-    python3.11 collect.py PROFILE BASE OUT SOURCE...
+    python3.11 -m images.collect PROFILE BASE OUT SOURCE...
 
 BASE is the root of that Debian (python3.11 in /usr or /usr/local, of any architecture: nothing of it is run), OUT becomes the image's
 root, each SOURCE is a folder of packages for it. The PROFILE says what the standard library can do without and where packages go.
@@ -9,31 +9,15 @@ what runs. The same input gives the same bytes: run it with PYTHONHASHSEED=0.
 """
 
 import py_compile
-import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from elf import wants
+from images.libraries import copy_file, copy_libraries
 
 OURS = ("contract", "service", "webhook", "broker", "initcontainer")
 USER = 65532
 
-# No program here opens a terminal, compiles, installs or tests anything.
-_TOOLS = (
-    "ensurepip venv distutils lib2to3 idlelib tkinter turtle turtledemo curses _tkinter _curses _curses_panel dbm _dbm _gdbm readline nis "
-    "ossaudiodev audioop pydoc pydoc_data pdb doctest unittest test _testbuffer _testcapi _ctypes_test _testclinic _testimportmultiple _testinternalcapi "
-    "_testmultiphase _xxsubinterpreters _xxtestfuzz xxlimited xxlimited_35 cgi cgitb crypt _crypt imaplib nntplib poplib smtplib smtpd "
-    "telnetlib ftplib sndhdr imghdr aifc chunk sunau wave webbrowser antigravity this site-packages dist-packages __phello__"
-).split()
-# The init container: one blocking TLS request, JSON, files.
-_BEYOND_INIT = (
-    "asyncio multiprocessing concurrent sqlite3 _sqlite3 xml xmlrpc wsgiref ctypes _ctypes mailbox tracemalloc profile cProfile pstats trace "
-    "zipapp tarfile zipfile bz2 _bz2 lzma _lzma shelve pickletools dis curses http.server _asyncio _multiprocessing _posixshmem _elementtree "
-    "pyexpat _queue _zoneinfo zoneinfo _decimal _pydecimal decimal fractions statistics sched symtable tabnanny py_compile compileall "
-    "_codecs_cn _codecs_hk _codecs_iso2022 _codecs_jp _codecs_kr _codecs_tw _multibytecodec code codeop cmd filecmp fileinput graphlib logging optparse plistlib tomllib uuid _uuid xdrlib uu xx netrc nturl2path pipes pty rlcompleter "
-    "timeit tty sre_compile sre_constants sre_parse binhex csv _csv configparser"
-).split()
 _PIP_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # they hold the path of this checkout, and are of use to pip alone
 _UNUSED_SUFFIXES = (".a", ".c", ".h", ".pyi", ".pyx", ".pxd", ".pyc", ".exe", ".md", ".rst")
 
@@ -45,11 +29,16 @@ class Profile:
     dropped: frozenset[str]
     packages: str | None
 
-
-PROFILES = {
-    "init": Profile(frozenset(_TOOLS + _BEYOND_INIT), None),
-    "webhook": Profile(frozenset(_TOOLS), "app"),
-}
+    @classmethod
+    def load(cls, name: str) -> "Profile":
+        sections: dict[str, list[str]] = {}
+        for line in Path(__file__).with_name("without.txt").read_text().splitlines():
+            text = line.partition("#")[0].strip()
+            if text.startswith("["):
+                section = sections.setdefault(text.strip("[]"), [])
+            elif text:
+                section += text.split()
+        return cls(frozenset(sections["all"] + sections.get(name, [])), None if name == "init" else "app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +65,7 @@ def collect(profile: Profile, base: Base, out: Path, sources: list[Path]) -> Non
     for source in sources:
         copy_packages(source, out / packages)
     compile_tree(out, packages)
-    copy_libraries(base, out)
+    copy_libraries(base.root, base.python, out)
     copy_licences(base, out)
     write_settings(base, out)
 
@@ -110,12 +99,6 @@ def copy(source: Path, target: Path) -> None:
         copy_file(source, target)
 
 
-def copy_file(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    target.chmod(0o755 if source.stat().st_mode & 0o111 else 0o644)
-
-
 def compile_tree(out: Path, packages: Path) -> None:
     ours = [out / packages / name for name in OURS]
     for source in sorted(out.rglob("*.py")):
@@ -125,41 +108,6 @@ def compile_tree(out: Path, packages: Path) -> None:
         py_compile.compile(str(source), str(cache), f"/{source.relative_to(out)}", doraise=True, invalidation_mode=mode)
         if not own:
             source.unlink()
-
-
-def copy_libraries(base: Base, out: Path) -> None:
-    """Every library that something in the image is linked to, at the path where the loader looks for it."""
-    waiting = [path for path in sorted(out.rglob("*")) if path.is_file() and (path.suffix == ".so" or ".so." in path.name or path == out / base.python)]
-    while waiting:
-        path = waiting.pop()
-        asked = wants(path)
-        names = [asked.interpreter.lstrip("/")] if asked.interpreter else []
-        names += [found for name in asked.libraries if (found := find_library(name, asked.folders, path, base, out))]
-        for name in names:
-            if not (out / name).exists():
-                copy_file((base.root / name).resolve() if not (base.root / name).is_symlink() else inside(base.root, base.root / name), out / name)
-                waiting.append(out / name)
-
-
-def find_library(name: str, folders: tuple[str, ...], wanted_by: Path, base: Base, out: Path) -> str | None:
-    """The library's path in the image, without its leading `/`; None where the image has it already, beside the one that wants it."""
-    own = [Path(str(wanted_by.parent) + folder.removeprefix("$ORIGIN")) for folder in folders if folder.startswith("$ORIGIN")]
-    if any((folder / name).exists() for folder in own):
-        return None
-    given = [folder.lstrip("/") for folder in folders if folder.startswith("/")]
-    usual = [str(p.relative_to(base.root)) for top in ("lib", "usr/lib") for p in sorted((base.root / top).glob("*-linux-gnu"))]
-    for folder in (*given, *usual, "lib", "usr/lib", "usr/local/lib", "lib64"):
-        if (base.root / folder / name).exists() or (base.root / folder / name).is_symlink():
-            return f"{folder}/{name}"
-    raise SystemExit(f"{wanted_by.relative_to(out)} is linked to {name}, which {base.root} does not have; add its package to images/root")
-
-
-def inside(root: Path, link: Path) -> Path:
-    """Where a symbolic link leads, when `root` is `/`."""
-    while link.is_symlink():
-        target = link.readlink()
-        link = root / target.relative_to("/") if target.is_absolute() else link.parent / target
-    return link
 
 
 def copy_licences(base: Base, out: Path) -> None:
@@ -187,4 +135,4 @@ def module_of(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    collect(PROFILES[sys.argv[1]], Base.find(Path(sys.argv[2])), Path(sys.argv[3]), [Path(name) for name in sys.argv[4:]])
+    collect(Profile.load(sys.argv[1]), Base.find(Path(sys.argv[2])), Path(sys.argv[3]), [Path(name) for name in sys.argv[4:]])
