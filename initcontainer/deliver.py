@@ -14,6 +14,7 @@ from initcontainer import tmpfs
 from initcontainer.errors import CannotWrite
 
 FOLDER_MODE = 0o755
+_SET_GROUP = 0o2000  # on a volume's folder with fsGroup: what is made in it gets that group, and so a file of mode 0440 its reader
 ASIDE = ".tfy-secret-aside-"
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,7 +90,7 @@ def _open_or_make(name: str, parent: int) -> int:
     except FileExistsError:
         return os.open(name, _FOLDER_FLAGS, dir_fd=parent)
     folder = os.open(name, _FOLDER_FLAGS, dir_fd=parent)
-    os.fchmod(folder, FOLDER_MODE)
+    os.fchmod(folder, FOLDER_MODE | os.fstat(folder).st_mode & _SET_GROUP)
     return folder
 
 

@@ -45,6 +45,19 @@ def test_files_are_written_with_exact_bits_whatever_the_umask(memory: Path, app:
     assert bits == {"files": 0o755, "files/a": 0o755, "files/a/b": 0o666, "env/A": 0o400}
 
 
+def test_the_group_of_a_pod_with_fsgroup_reaches_every_file(memory: Path, app: Path) -> None:
+    """The kubelet gives the volume's folder that group, with the bit that hands it down."""
+    group = next(iter(set(os.getgroups()) - {os.getegid()}), 4243 if os.geteuid() == 0 else None)
+    if group is None:
+        pytest.skip("needs a second group, or root")
+    os.chown(app, -1, group)
+    app.chmod(0o2777)
+    deliver(str(memory), [volume({"files/a/b": b"x"}, 0o440)])
+    assert {path: (app / path).stat().st_gid for path in ("files", "files/a", "files/a/b")} == dict.fromkeys(
+        ("files", "files/a", "files/a/b"), group
+    )
+
+
 def test_running_again_replaces(memory: Path, app: Path) -> None:
     for data in (b"a long first value", b"2nd"):
         deliver(str(memory), [volume({"env/A": data, "top": data})])
