@@ -5,6 +5,7 @@ operations that name an index come before those that shift one.
 """
 
 from dataclasses import dataclass, field
+from itertools import count
 
 from contract import keys
 from contract.plan import MAX_BYTES, ContainerPlan, EnvDelivery, FileDelivery, Plan, encode_plan
@@ -53,7 +54,8 @@ class Draft:
         """A file for a variable: its name where that is a plain one and free, else a number."""
         path = f"{keys.ENV_FOLDER}/{variable}"
         if path in self._used or not (variable.isascii() and variable.isidentifier() and len(variable) <= PLAIN_LENGTH):
-            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in range(len(self._used) + 1)) if p not in self._used)
+            numbers = count(len(self._used))  # each is free at once, unless an earlier plan was not ours
+            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self._used)
         self._used.add(path)
         return path
 

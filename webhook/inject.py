@@ -70,8 +70,15 @@ class Injector:
             self.refused.append(f"{name}: {told(list(decision.problems))}")
         if not isinstance(decision, Inject):
             return pod
-        changed: dict[str, Any] = jsonpatch.apply_patch(pod, list(decision.patch))
+        changed: dict[str, Any] = jsonpatch.apply_patch(_unshared(pod), list(decision.patch), in_place=True)
         return changed
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which what YAML aliases share (one `env` for two containers) is there twice, so that each can be changed alone."""
+    if isinstance(value, dict):
+        return {key: _unshared(part) for key, part in value.items()}
+    return [_unshared(part) for part in value] if isinstance(value, list) else value
 
 
 def inject_files(files: list[str], injector: Injector, out: TextIO, errors: TextIO) -> int:
