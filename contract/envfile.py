@@ -9,6 +9,7 @@ from contract.keys import ENVFILE_KEY
 from contract.record import record
 
 LINE_LIMIT = 64 * 1024  # bytes; bufio.MaxScanTokenSize: a line must be shorter
+STRING_LIMIT = 128 * 1024  # bytes; Linux' MAX_ARG_STRLEN: `NAME=value` with its NUL must not be longer, in any mode
 
 
 @record
@@ -28,6 +29,7 @@ LIMITS: dict[str, Limit] = {
         Limit("not-utf8", "the value is not valid UTF-8, which the kubelet's interfaces require", True),
         Limit("single-quote", "the value holds a single quote ('), for which the kubelet's env files have no escape", True),
         Limit("crlf", "the value holds a carriage return before a newline, which the kubelet would drop", True),
+        Limit("too-long", "the variable is longer than 128 KiB with its name, which Linux passes to no program", False),
         Limit("long-line", "the value has a line of 64 KiB or more, which the kubelet refuses to read", True),
     )
 }
@@ -35,12 +37,22 @@ LIMITS: dict[str, Limit] = {
 _OPENING = ENVFILE_KEY.encode() + b"='"
 
 
-def cannot_carry(value: bytes) -> Limit | None:
+def no_variable(name: str, value: bytes) -> Limit | None:
+    """Why no mode can carry the value in a variable of that name, or None."""
+    if b"\0" in value:
+        return LIMITS["nul"]
+    if len(name.encode()) + len(value) + 2 > STRING_LIMIT:
+        return LIMITS["too-long"]
+    return None
+
+
+def cannot_carry(value: bytes, name: str = "") -> Limit | None:
     """The first limit that the value breaks, or None: then `render` carries it exactly."""
     if not value:
         return LIMITS["empty"]
-    if b"\0" in value:
-        return LIMITS["nul"]
+    limit = no_variable(name, value)
+    if limit is not None:
+        return limit
     try:
         value.decode()
     except UnicodeDecodeError:

@@ -12,13 +12,23 @@ INJECT_ENABLED = "enabled"  # on a namespace
 INJECT_DISABLED = "disabled"  # on a pod
 
 MODE = PREFIX + "mode"
+MODE_OF = PREFIX + "mode."  # then a container's name
+COMMAND_OF = PREFIX + "command."  # then a container's name
 FILES = PREFIX + "files"
 INIT_POSITION = PREFIX + "init-position"
 
 ANNOTATIONS: dict[str, tuple[str, str]] = {
     MODE: (
-        "`auto` (default), `envfile`",
-        "How environment variables are delivered. `auto` picks what the API server and every node's kubelet can do.",
+        "`auto` (default), `envfile`, `exec`",
+        "How environment variables are delivered. `auto` picks `envfile` where the API server and every node's kubelet can, else `exec`.",
+    ),
+    MODE_OF + "<container>": (
+        "as above",
+        "The same for one container.",
+    ),
+    COMMAND_OF + "<container>": (
+        'JSON list, e.g. `["/app", "--serve"]`',
+        "What a container without `command` runs, for mode `exec`: as if `command` were set. Without it the image's registry is asked.",
     ),
     FILES: (
         "YAML list of `{mount_path, secret_fqn, mode?, containers?}`",
@@ -48,6 +58,14 @@ VOLUMES_FOLDER = "/tfy-secret/volumes"
 ENV_FOLDER = "env"  # inside a container's volume
 FILES_FOLDER = "files"
 TERMINATION_LOG = "/dev/termination-log"
+
+# Mode exec: one folder of the container's volume, which the container mounts at EXEC_MOUNT.
+EXEC_FOLDER = "exec"
+EXEC_MOUNT = "/tfy-secret/run"
+EXEC_ENV = "env"
+EXEC_LAUNCHER = "launcher"
+LAUNCHER = "/launcher"  # in the init container's image
+PLACEHOLDER = "tfy-secret:"  # `$(tfy-secret:NAME)` in an argument: the launcher puts the variable in
 
 ENVFILE_KEY = "VALUE"  # one variable a file, so the key inside can be the same everywhere
 

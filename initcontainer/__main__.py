@@ -10,7 +10,7 @@ import sys
 
 from initcontainer import exits
 from initcontainer.carry import carry
-from initcontainer.deliver import deliver
+from initcontainer.deliver import deliver, read_launcher
 from initcontainer.errors import InitError
 from initcontainer.fetch import REAL_CLOCK, Broker, Clock
 from initcontainer.logs import Log, describe
@@ -32,7 +32,8 @@ def run(environ: "Mapping[str, str]", log: Log, clock: Clock = REAL_CLOCK) -> No
     settings = settings_from(environ)
     wanted = wanted_by(settings.plan)
     found = Broker(settings, log, clock).fetch(wanted.wants) if wanted.wants else {}
-    contents = carry(settings.plan, {spelling: found[name] for spelling, name in wanted.spellings.items()})
+    launcher = read_launcher(settings.launcher) if any(c.mode == "exec" and c.env for c in settings.plan.containers) else b""
+    contents = carry(settings.plan, {spelling: found[name] for spelling, name in wanted.spellings.items()}, launcher)
     deliver(settings.volumes, contents)
     counts = {"containers": len(contents), "files": sum(len(volume.files) for volume in contents), "secrets": len(found)}
     log("info", exits.OK.reason, **counts, seconds=round(clock.now() - begun, 3))

@@ -4,13 +4,16 @@ What a delivery mode can carry, and in what form, is one object per mode in `MOD
 Nothing is altered, trimmed or re-encoded: a value is carried exactly or its pod fails with the reason.
 """
 
-from contract.envfile import cannot_carry, render
+from contract import keys
+from contract.envfile import cannot_carry, no_variable, render
 from contract.plan import EnvDelivery, Plan
 from contract.record import record
 from contract.values import SecretValue
 from initcontainer.errors import CannotCarry
 
 ENV_FILE_MODE = 0o400  # the kubelet reads it, as root on the node; no container mounts it
+EXEC_FILE_MODE = 0o444  # whatever user the app runs as; its container alone mounts the folder
+LAUNCHER_MODE = 0o555
 
 
 @record
@@ -44,14 +47,38 @@ class EnvFile:
 
     variables = True
 
-    def limit(self, value: bytes) -> "Limit | None":
-        return cannot_carry(value)
+    def limit(self, name: str, value: bytes) -> "Limit | None":
+        return cannot_carry(value, name)
 
-    def contents(self, variables: "Sequence[Variable]") -> tuple[Content, ...]:
+    def paths(self, deliveries: "Sequence[EnvDelivery]") -> list[str]:
+        return [delivery.path for delivery in deliveries]
+
+    def contents(self, variables: "Sequence[Variable]", launcher: bytes) -> tuple[Content, ...]:  # noqa: ARG002 - the kubelet starts the app
         return tuple(Content(v.delivery.path, self._rendered(v.value), ENV_FILE_MODE) for v in variables)
 
     def _rendered(self, value: SecretValue | None) -> SecretValue:
         return SecretValue(render(None if value is None else value.reveal()))
+
+
+class Exec:
+    """One file for all variables, and the launcher that starts the app with them: any value but NUL."""
+
+    variables = True
+
+    def limit(self, name: str, value: bytes) -> "Limit | None":
+        return no_variable(name, value)
+
+    def paths(self, deliveries: "Sequence[EnvDelivery]") -> list[str]:
+        return [f"{keys.EXEC_FOLDER}/{name}" for name in (keys.EXEC_ENV, keys.EXEC_LAUNCHER) if deliveries]
+
+    def contents(self, variables: "Sequence[Variable]", launcher: bytes) -> tuple[Content, ...]:
+        if not variables:
+            return ()
+        from initcontainer import launch  # here: most pods need neither it nor its checksum
+
+        encoded = launch.encode([(v.delivery.name, None if v.value is None else v.value.reveal()) for v in variables])
+        env, program = self.paths([v.delivery for v in variables])
+        return Content(env, SecretValue(encoded), EXEC_FILE_MODE), Content(program, SecretValue(launcher), LAUNCHER_MODE)
 
 
 class FilesOnly:
@@ -59,14 +86,17 @@ class FilesOnly:
 
     variables = False
 
-    def limit(self, value: bytes) -> "Limit | None":  # noqa: ARG002 - there is none to look at
+    def limit(self, name: str, value: bytes) -> "Limit | None":  # noqa: ARG002 - there is none to look at
         return None
 
-    def contents(self, variables: "Sequence[Variable]") -> tuple[Content, ...]:  # noqa: ARG002 - there are none
+    def paths(self, deliveries: "Sequence[EnvDelivery]") -> list[str]:  # noqa: ARG002 - there are none
+        return []
+
+    def contents(self, variables: "Sequence[Variable]", launcher: bytes) -> tuple[Content, ...]:  # noqa: ARG002 - there are none
         return ()
 
 
-MODES: "dict[str, Mode]" = {"envfile": EnvFile(), "files": FilesOnly()}
+MODES: "dict[str, Mode]" = {"envfile": EnvFile(), "exec": Exec(), "files": FilesOnly()}
 
 
 def plan_faults(plan: Plan) -> list[str]:
@@ -83,33 +113,34 @@ def plan_faults(plan: Plan) -> list[str]:
     ]
     written: set[tuple[str, str]] = set()
     for container in plan.containers:
-        for path in [e.path for e in container.env] + [f.path for f in container.files]:
+        own = MODES[container.mode].paths(container.env) if container.mode in MODES else []
+        for path in own + [f.path for f in container.files]:
             if (container.volume, path) in written:
                 faults.append(f"container {container.name}: two deliveries to '{path}' of volume {container.volume}")
             written.add((container.volume, path))
     return faults
 
 
-def carry(plan: Plan, values: "Values") -> tuple[VolumeContents, ...]:
-    """The files of every container. Raises CannotCarry with every value that cannot be carried."""
+def carry(plan: Plan, values: "Values", launcher: bytes = b"") -> tuple[VolumeContents, ...]:
+    """The files of every container; `launcher` is the program for mode exec. Raises CannotCarry with every value that cannot be carried."""
     problems: list[str] = []
-    carried = tuple(_carry_container(container, values, problems) for container in plan.containers)
+    carried = tuple(_carry_container(container, values, launcher, problems) for container in plan.containers)
     if problems:
         raise CannotCarry(*problems)
     return carried
 
 
-def _carry_container(container: "ContainerPlan", values: "Values", problems: list[str]) -> VolumeContents:
+def _carry_container(container: "ContainerPlan", values: "Values", launcher: bytes, problems: list[str]) -> VolumeContents:
     mode = MODES[container.mode]
     variables = [Variable(delivery, _joined(delivery, values)) for delivery in container.env]
     for variable in variables:
-        limit = None if variable.value is None else mode.limit(variable.value.reveal())
+        limit = None if variable.value is None else mode.limit(variable.delivery.name, variable.value.reveal())
         if limit is not None:
             problems.append(_sentence(container.name, variable.delivery.name, limit))
     if problems:
         return VolumeContents(container.name, container.volume, ())
     files = tuple(Content(f.path, _present(values[f.fqn]), f.mode) for f in container.files)
-    return VolumeContents(container.name, container.volume, (*mode.contents(variables), *files))
+    return VolumeContents(container.name, container.volume, (*mode.contents(variables, launcher), *files))
 
 
 def _present(value: SecretValue | None) -> SecretValue:
@@ -156,10 +187,14 @@ if TYPE_CHECKING:
 
         variables: bool  # whether there can be any
 
-        def limit(self, value: bytes) -> Limit | None:
-            """Why the value cannot be carried exactly, or None."""
+        def limit(self, name: str, value: bytes) -> Limit | None:
+            """Why the value cannot be carried exactly in a variable of that name, or None."""
             ...
 
-        def contents(self, variables: Sequence[Variable]) -> tuple[Content, ...]:
+        def paths(self, deliveries: Sequence[EnvDelivery]) -> list[str]:
+            """The files that `contents` makes of them."""
+            ...
+
+        def contents(self, variables: Sequence[Variable], launcher: bytes) -> tuple[Content, ...]:
             """The files that carry them. Every value has passed `limit`."""
             ...

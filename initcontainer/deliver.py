@@ -48,6 +48,15 @@ def deliver(volumes: str, contents: "Sequence[VolumeContents]") -> None:
             os.close(folder)
 
 
+def read_launcher(path: str) -> bytes:
+    """The program of mode exec, as it lies in our image. Raises CannotWrite."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not imported at a pod's start
+            return file.read()
+    except OSError as error:
+        raise CannotWrite(f"{path}: the launcher of mode exec cannot be read ({error.strerror}); allowed: an image that has it") from error
+
+
 def _open_volume(volumes: str, volume: "VolumeContents", folders: dict[str, int]) -> None:
     path = f"{volumes}/{volume.volume}"
     place = f"container {volume.container}, volume {path}"

@@ -15,6 +15,7 @@ from initcontainer.errors import PlanBroken
 from initcontainer.logs import LEVELS
 
 TOKEN_FILE, VOLUMES, TERMINATION_LOG = "TFY_SECRET_TOKEN_FILE", "TFY_SECRET_VOLUMES", "TFY_SECRET_TERMINATION_LOG"
+LAUNCHER = "TFY_SECRET_LAUNCHER"
 DEADLINE, LOG_LEVEL = "TFY_SECRET_DEADLINE", "TFY_SECRET_LOG_LEVEL"
 
 # Name, default (None: it must be given), what it is: docs/settings.md is made from this.
@@ -23,6 +24,7 @@ SETTINGS: "tuple[tuple[str, str | None, str], ...]" = (
     (TOKEN_FILE, keys.TOKEN_FILE, "The pod's own token for the broker; read anew for each try."),
     (VOLUMES, keys.VOLUMES_FOLDER, "The folder that holds one tmpfs volume per container."),
     (TERMINATION_LOG, keys.TERMINATION_LOG, "Where the reason of a failure is written for `kubectl describe pod`."),
+    (LAUNCHER, keys.LAUNCHER, "The program that mode exec starts apps with; copied into the volumes of their containers."),
     (DEADLINE, "120", "Seconds after which a broker or store that does not answer fails the pod's start (1 to 3600)."),
     (LOG_LEVEL, "info", f"The least level that is logged: {', '.join(LEVELS)}."),
 )
@@ -36,6 +38,7 @@ class Settings:
     token_file: str
     volumes: str
     deadline: float
+    launcher: str = keys.LAUNCHER
 
 
 def log_level(environ: "Mapping[str, str]") -> str:
@@ -54,12 +57,13 @@ def settings_from(environ: "Mapping[str, str]") -> Settings:
     faults: list[str] = []
     if _read(environ, LOG_LEVEL) not in LEVELS:
         faults.append(f"{LOG_LEVEL}: found '{shorten(_read(environ, LOG_LEVEL), 40)}'; allowed: {', '.join(LEVELS)}")
-    faults += [f"{name}: found nothing; allowed: a path" for name in (TOKEN_FILE, VOLUMES, TERMINATION_LOG) if not _read(environ, name)]
+    paths = (TOKEN_FILE, VOLUMES, TERMINATION_LOG, LAUNCHER)
+    faults += [f"{name}: found nothing; allowed: a path" for name in paths if not _read(environ, name)]
     deadline = _deadline(_read(environ, DEADLINE), faults)
     plan, endpoint = _plan(environ.get(keys.PLAN_ENV), faults)
     if faults or plan is None or endpoint is None:
         raise PlanBroken(*faults)
-    return Settings(plan, endpoint, _read(environ, TOKEN_FILE), _read(environ, VOLUMES), deadline)
+    return Settings(plan, endpoint, _read(environ, TOKEN_FILE), _read(environ, VOLUMES), deadline, _read(environ, LAUNCHER))
 
 
 def _read(environ: "Mapping[str, str]", name: str) -> str:

@@ -44,8 +44,9 @@ class Envfile:
 
     def rewrite(self, reference: EnvReference, volume: str, path: str) -> Iterable[Op]:
         source: dict[str, str | bool] = {"volumeName": volume, "path": path, "key": keys.ENVFILE_KEY}
-        if reference.template.whole and reference.template.fqns[0].optional:
-            source["optional"] = True  # an absent optional secret is a file without the key: the variable is then left unset
+        template = reference.template
+        if not any(template.texts) and all(fqn.optional for fqn in template.fqns):
+            source["optional"] = True  # all absent is a file without the key: the variable is then left unset
         return [replace(reference.pointer, {"name": reference.name, "valueFrom": {"fileKeyRef": source}})]
 
 

@@ -39,7 +39,7 @@ LONGEST = LINE_LIMIT - 1 - len("VALUE='") - len("'")
         pytest.param(b"a\n" + b"b" * LINE_LIMIT + b"\nc", "long-line", id="line-in-the-middle-one-too-long"),
         pytest.param(b"a\n" + b"b" * (LINE_LIMIT - 2), None, id="longest-last-line"),
         pytest.param(b"a\n" + b"b" * (LINE_LIMIT - 1), "long-line", id="last-line-one-too-long"),
-        pytest.param(b"a\n" * 100_000, None, id="many-lines"),
+        pytest.param(b"a\n" * 60_000, None, id="many-lines"),
     ],
 )
 def test_what_can_be_carried(value: bytes, code: str | None) -> None:
@@ -48,7 +48,7 @@ def test_what_can_be_carried(value: bytes, code: str | None) -> None:
     assert (limit and limit.code) == code
     if code is None:
         assert _parse_env(render(value), "VALUE") == parse(render(value), "VALUE") == value
-    elif code not in ("nul", "not-utf8"):  # these fail behind the parser: in C and in protobuf
+    elif code not in ("nul", "not-utf8", "too-long"):  # these fail behind the parser: in C and in protobuf
         assert _outcome(_parse_env, render(value)) in (None, b"") or _outcome(_parse_env, render(value)) != value
 
 
@@ -60,6 +60,7 @@ def test_what_can_be_carried(value: bytes, code: str | None) -> None:
         ("not-utf8", "the value is not valid UTF-8, which the kubelet's interfaces require", True),
         ("single-quote", "the value holds a single quote ('), for which the kubelet's env files have no escape", True),
         ("crlf", "the value holds a carriage return before a newline, which the kubelet would drop", True),
+        ("too-long", "the variable is longer than 128 KiB with its name, which Linux passes to no program", False),
         ("long-line", "the value has a line of 64 KiB or more, which the kubelet refuses to read", True),
     ],
 )
@@ -67,7 +68,7 @@ def test_limits_are_told(code: str, sentence: str, exec_carries: bool) -> None:
     """Each limit has a stable code, a sentence without any value, and knows whether mode exec carries it."""
     limit = LIMITS[code]
     assert (limit.code, limit.sentence, limit.exec_carries) == (code, sentence, exec_carries)
-    assert len(LIMITS) == 6
+    assert len(LIMITS) == 7
 
 
 _PIECES = st.sampled_from([b"a", b" ", b"\n", b"\r", b"\r\n", b"'", b"\0", b"\xff", "é".encode(), b"#", b"=", b"\\", b"$(X)"])

@@ -162,7 +162,7 @@ REVEALED = {
     "broker/stores/exchange.py": 1,
     "broker/stores/generic.py": 1,
     "contract/wire.py": 1,
-    "initcontainer/carry.py": 3,
+    "initcontainer/carry.py": 4,
     "initcontainer/deliver.py": 1,
     "initcontainer/fetch.py": 2,
 }

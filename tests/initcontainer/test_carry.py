@@ -30,7 +30,7 @@ NEWLINES = st.lists(
 @given(st.binary() | NEWLINES)
 def test_any_value_is_carried_exactly_or_refused_with_a_limit(value: bytes) -> None:
     """What the kubelet will read is what the store has."""
-    limit = MODES["envfile"].limit(value)
+    limit = MODES["envfile"].limit("V", value)
     if limit is None:
         assert digest(parse(carried((PASSWORD,), **{PASSWORD: value}), ENVFILE_KEY)) == digest(value)
     else:

@@ -43,7 +43,7 @@ def test_every_fault_is_told_at_once() -> None:
         "TFY_SECRET_LOG_LEVEL: found 'loud'; allowed: debug, info, warning, error",
         "TFY_SECRET_VOLUMES: found nothing; allowed: a path",
         "TFY_SECRET_DEADLINE: found 'soon'; allowed: seconds, from 1 to 3600",
-        "TFY_SECRET_PLAN: container app: mode 'telepathy' is not known here; known: envfile, files",
+        "TFY_SECRET_PLAN: container app: mode 'telepathy' is not known here; known: envfile, exec, files",
         "TFY_SECRET_PLAN: container two: two deliveries to 'env/B' of volume tfy-secret-two",
         "TFY_SECRET_PLAN: plan.broker: found 'http://broker'; allowed: an https URL such as https://broker.example:8443",
     )
