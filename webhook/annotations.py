@@ -1,13 +1,15 @@
 """What a pod's author says in annotations under our prefix, read strictly: a misspelt one is a problem, never passed over."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from contract import keys
 from webhook.files import WantedFile, parse_files
-from webhook.pod import Pod
+from webhook.modes import MODES
+from webhook.pod import Pod, PodSpec
 from webhook.problem import Problem, Reason, nearest
 
-MODES = ("auto", "envfile")
 _LABELS = (keys.INJECT_LABEL,)
 
 
@@ -16,8 +18,16 @@ class Wishes:
     """The author's choices; `position` is (`first` | `last` | `after`, container)."""
 
     mode: str | None = None
+    modes: Mapping[str, str] = field(default_factory=dict)  # by container
+    commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by container
     files: tuple[WantedFile, ...] = ()
     position: tuple[str, str] = ("first", "")
+
+    def mode_of(self, container: str, default: str) -> tuple[str, str]:
+        """The wish for a container, and the place where it is said."""
+        if container in self.modes:
+            return self.modes[container], f"metadata.annotations[{keys.MODE_OF}{container}]"
+        return (self.mode, f"metadata.annotations[{keys.MODE}]") if self.mode else (default, "spec")
 
 
 def opted_out(pod: Pod) -> bool:
@@ -28,12 +38,19 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
     """Read all annotations and labels under the prefix; what is wrong is added to `problems`."""
     wishes = Wishes()
     mode, files, position = wishes.mode, wishes.files, wishes.position
+    modes: dict[str, str] = {}
+    commands: dict[str, tuple[str, ...]] = {}
+    containers = _containers(pod)
     for name, value in pod.annotations.items():
         if not name.startswith(keys.PREFIX):
             continue
         place, text = f"metadata.annotations[{name}]", value or ""
         if name == keys.MODE:
             mode = _mode(place, text, problems)
+        elif name.startswith(keys.MODE_OF):
+            modes[_container(place, name, keys.MODE_OF, containers, problems)] = _mode(place, text, problems) or "auto"
+        elif name.startswith(keys.COMMAND_OF):
+            commands[_container(place, name, keys.COMMAND_OF, containers, problems)] = _command(place, text, problems)
         elif name == keys.FILES:
             files = parse_files(place, text, problems)
         elif name == keys.INIT_POSITION:
@@ -43,7 +60,7 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
         else:
             problems.append(_unknown(place, name, tuple(keys.ANNOTATIONS)))
     _check_labels(pod, problems)
-    return Wishes(mode, files, position)
+    return Wishes(mode, modes, commands, files, position)
 
 
 def _check_labels(pod: Pod, problems: list[Problem]) -> None:
@@ -63,6 +80,33 @@ def _mode(place: str, value: str, problems: list[Problem]) -> str | None:
         )
         return None
     return value
+
+
+def _containers(pod: Pod) -> list[str]:
+    spec = pod.spec or PodSpec()
+    return [container.name for container in (*(spec.initContainers or ()), *(spec.containers or ()))]
+
+
+def _container(place: str, name: str, prefix: str, containers: list[str], problems: list[Problem]) -> str:
+    """The container that an annotation's name ends in."""
+    container = name.removeprefix(prefix)
+    if container not in containers:
+        near = nearest(container, containers)
+        fix = f"did you mean {prefix}{near}?" if near else "correct the container's name"
+        problems.append(Problem(place, Reason.BAD_ANNOTATION, f"the unknown container '{container}'", ", ".join(containers), fix))
+    return container
+
+
+def _command(place: str, value: str, problems: list[Problem]) -> tuple[str, ...]:
+    try:
+        words = json.loads(value)
+    except (ValueError, RecursionError):
+        words = None
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words) or not words[0]:
+        fix = """write e.g. '["/app", "--serve"]'"""
+        problems.append(Problem(place, Reason.BAD_ANNOTATION, f"'{value}'", "a JSON list of strings, the program first", fix))
+        return ()
+    return tuple(words)
 
 
 def _position(place: str, value: str, problems: list[Problem]) -> tuple[str, str]:

@@ -4,11 +4,12 @@ On a later call for the same pod what is new is added to the plan that is there;
 operations that name an index come before those that shift one.
 """
 
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from contract import keys
-from contract.plan import MAX_BYTES, ContainerPlan, EnvDelivery, FileDelivery, Plan, encode_plan
+from contract.plan import MAX_BYTES, FileDelivery, Plan, encode_plan
+from webhook.draft import Draft
 from webhook.injected import Injection, init_container, init_mount, tmpfs_volume, token_volume, volume_name
 from webhook.modes import Mode
 from webhook.owner import init_user
@@ -19,10 +20,6 @@ from webhook.problem import Problem, Reason
 from webhook.settings import InitSettings
 from webhook.target import Findings, Target
 
-FILES_MODE = "files"  # a container without variables needs none
-PLAIN_LENGTH = 200  # characters; a file's name has at most 255 bytes
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the assembly takes from the settings."""
@@ -32,52 +29,29 @@ class Surroundings:
     init: InitSettings
 
 
-@dataclass(slots=True)
-class Draft:
-    """One container's plan while it grows."""
-
-    name: str
-    volume: str
-    mode: str = FILES_MODE
-    env: list[EnvDelivery] = field(default_factory=list)
-    files: list[FileDelivery] = field(default_factory=list)
-    _used: set[str] = field(default_factory=set)  # paths of `env`
-
-    @classmethod
-    def of(cls, plan: ContainerPlan) -> "Draft":
-        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files), {delivery.path for delivery in plan.env})
-
-    def finished(self) -> ContainerPlan:
-        return ContainerPlan(self.name, self.volume, self.mode, tuple(self.env), tuple(self.files))
-
-    def path_for(self, variable: str) -> str:
-        """A file for a variable: its name where that is a plain one and free, else a number."""
-        path = f"{keys.ENV_FOLDER}/{variable}"
-        if path in self._used or not (variable.isascii() and variable.isidentifier() and len(variable) <= PLAIN_LENGTH):
-            numbers = count(len(self._used))  # each is free at once, unless an earlier plan was not ours
-            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self._used)
-        self._used.add(path)
-        return path
-
-
 def assemble(
     spec: PodSpec,
     wanted: list[Target],
     injection: Injection | None,
     position: tuple[str, str],
-    mode: Mode | None,
+    modes: Mapping[str, Mode],
     around: Surroundings,
     findings: Findings,
 ) -> list[Op]:
-    """The operations, none when all is in place already; a plan that is too large is a problem in `findings`."""
+    """The operations, none when all is in place already. `modes` has one for each container that gets variables.
+
+    A plan that is too large is a problem in `findings`.
+    """
     drafts = {plan.name: Draft.of(plan) for plan in injection.plan.containers} if injection else {}
     fresh = [volume_name(target.container.name) for target in wanted if target.container.name not in drafts]
     operations: list[Op] = []
     for target in wanted:
         name = target.container.name
         draft = drafts.setdefault(name, Draft(name, volume_name(name)))
-        operations += _deliver_env(target, draft, mode)
-        operations += _deliver_files(target, draft)
+        if name in modes:
+            operations += modes[name].deliver(target, draft)
+        _deliver_files(target, draft)
+        operations += append(f"{target.pointer}/volumeMounts", target.container.volumeMounts, draft.mounts)
     plan = encode_plan(Plan(around.broker_url, around.broker_ca, tuple(draft.finished() for draft in drafts.values())))
     if len(plan) > MAX_BYTES:
         found, fix = f"a plan of {len(plan)} bytes", "split the pod, or shorten the text around the references"
@@ -94,24 +68,11 @@ def assemble(
     return [*operations, *_renew(injection, plan, append(f"{_ours(injection)}/volumeMounts", mounts, [*map(init_mount, fresh)]), index)]
 
 
-def _deliver_env(target: Target, draft: Draft, mode: Mode | None) -> list[Op]:
-    operations: list[Op] = []
-    for reference in target.references:
-        assert mode is not None  # noqa: S101 - a pod whose variables no mode can deliver has been refused
-        draft.mode = mode.name
-        path = draft.path_for(reference.name)
-        draft.env.append(EnvDelivery(reference.name, path, reference.parts))
-        operations += mode.rewrite(reference, draft.volume, path)
-    return operations
-
-
-def _deliver_files(target: Target, draft: Draft) -> list[Op]:
-    mounts = []
+def _deliver_files(target: Target, draft: Draft) -> None:
     for file, fqn in target.files:
         path = f"{keys.FILES_FOLDER}/{len(draft.files)}"
         draft.files.append(FileDelivery(file.mount_path, path, str(fqn), file.mode))
-        mounts.append({"name": draft.volume, "mountPath": file.mount_path, "subPath": path, "readOnly": True})
-    return append(f"{target.pointer}/volumeMounts", target.container.volumeMounts, mounts)
+        draft.mounts.append({"name": draft.volume, "mountPath": file.mount_path, "subPath": path, "readOnly": True})
 
 
 def _renew(injection: Injection, plan: str, mounts: list[Op], index: int) -> list[Op]:

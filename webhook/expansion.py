@@ -14,8 +14,9 @@ in the text               | becomes
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
+from contract.keys import PLACEHOLDER
 from contract.fqn import SCHEME, Fqn
 from contract.references import Template
 
@@ -102,20 +103,47 @@ class Environment:
 
 
 def expand(text: str, lookup: Callable[[str], Iterable[str | Fqn]]) -> Iterator[str | Fqn]:
-    """Expand one text as the kubelet does (third_party/forked/golang/expansion); linear in its length."""
+    """Expand one text as the kubelet does (third_party/forked/golang/expansion)."""
+    for piece, name in tokens(text):
+        if name is not None:
+            yield from lookup(name)
+        else:
+            yield "$" if piece == "$$" else piece
+
+
+def marked(text: str, names: Container[str]) -> str:
+    """The text with a mark for the launcher in place of `$(NAME)`, for these names; the kubelet turns `$$` into `$`.
+
+    Everything else stays as it is written, for the kubelet to expand; a mark stays a mark.
+    """
+    return "".join(f"$$({PLACEHOLDER}{name})" if name in names else piece for piece, name in tokens(text))
+
+
+def names_in(text: str) -> set[str]:
+    """The names that `$(NAME)` asks for."""
+    return {name for _, name in tokens(text) if name is not None}
+
+
+def literal(text: str) -> str:
+    """Written so that the kubelet's expansion gives the text itself."""
+    return text.replace("$", "$$")
+
+
+def tokens(text: str) -> Iterator[tuple[str, str | None]]:
+    """Text as it is written, piece by piece, and the name where a piece is `$(NAME)`. Linear in its length."""
     position, closable = 0, True
     while (dollar := text.find("$", position)) >= 0 and dollar + 1 < len(text):
-        yield text[position:dollar]
+        yield text[position:dollar], None
         following = text[dollar + 1]
         closer = text.find(")", dollar + 2) if following == "(" and closable else -1
         if closer >= 0:
-            yield from lookup(text[dollar + 2 : closer])
             position = closer + 1
+            yield text[dollar:position], text[dollar + 2 : closer]
             continue
         closable = closable and following != "("  # no `)` from here on: do not look again
-        yield "$" if following == "$" else "$" + following
         position = dollar + 2
-    yield text[position:]
+        yield text[dollar:position], None
+    yield text[position:], None
 
 
 def _parts(value: str | Template) -> Iterator[str | Fqn]:

@@ -1,56 +1,36 @@
-"""Delivery modes of variables. A mode is one object with one job: to rewrite one container's entries so that the values arrive.
+"""Delivery modes of variables, and which one a container gets. A mode is one object with one job: that the values arrive.
 
-auto     envfile where the API server and every node can, else refused with the reason (mode `exec` comes with its issue)
-envfile  the entry becomes `valueFrom.fileKeyRef`: the kubelet reads the file that the init container wrote
+auto     envfile where the API server and every node can, else exec
+envfile  the kubelet reads the files (`webhook.envfile`)
+exec     a launcher sets the variables and becomes the app (`webhook.exec`)
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Protocol
 
-from contract import keys
-from contract.references import Template
-from webhook.patch import Op, replace
+from webhook.draft import Draft
+from webhook.envfile import Envfile
+from webhook.exec import Exec
+from webhook.patch import Op
 from webhook.problem import Problem, Reason
+from webhook.target import Findings, Target
 
+MODES = ("auto", "envfile", "exec")
 ENVFILE_SINCE = (1, 35)  # the feature EnvFiles is on by default since then; an older kubelet starts the app with an empty variable
-
-
-@dataclass(frozen=True, slots=True)
-class EnvReference:
-    """One env entry that holds references: where it stands in the pod, and what it is to become."""
-
-    pointer: str  # of the entry
-    place: str  # for messages
-    name: str
-    template: Template
-    parts: tuple[str, ...]  # text, FQN, text, ...: as the plan has it
 
 
 class Mode(Protocol):
     """How the variables of one container arrive."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
-    def rewrite(self, reference: EnvReference, volume: str, path: str) -> Iterable[Op]:
-        """The operations that make the entry take its value from `path` in `volume`."""
+    def check(self, target: Target, findings: Findings) -> None:
+        """Tell what this mode cannot deliver to the container, before anything is put together."""
         ...
 
-
-class Envfile:
-    """`valueFrom.fileKeyRef`: no command rewrite; probes, hooks, `kubectl exec` and `$(VAR)` see the variable too."""
-
-    name = "envfile"
-
-    def rewrite(self, reference: EnvReference, volume: str, path: str) -> Iterable[Op]:
-        source: dict[str, str | bool] = {"volumeName": volume, "path": path, "key": keys.ENVFILE_KEY}
-        template = reference.template
-        if not any(template.texts) and all(fqn.optional for fqn in template.fqns):
-            source["optional"] = True  # all absent is a file without the key: the variable is then left unset
-        return [replace(reference.pointer, {"name": reference.name, "valueFrom": {"fileKeyRef": source}})]
-
-
-ENVFILE = Envfile()
+    def deliver(self, target: Target, draft: Draft) -> list[Op]:
+        """Plan the container's variables, and give the operations that make it take them."""
+        ...
 
 
 class Versions(Protocol):
@@ -64,29 +44,41 @@ class Versions(Protocol):
     def lowest_node(self) -> str | None: ...
 
 
-def choose_mode(wish: str, place: str, versions: Versions) -> Mode | Problem:
-    """The mode object for a pod. `wish` is `auto` or a mode's name, `place` who said so.
+def choose_mode(wish: str, place: str, versions: Versions, envfile: Envfile, launch: Exec, findings: Findings) -> Mode | None:
+    """The mode object for a container; None, and a problem told, where there is none. `place` is who said the wish.
 
-    API server | lowest kubelet  | result
-    ---------- | --------------- | ---------------------------------------------------
-    >= 1.35    | >= 1.35 or none | envfile
-    older      | any             | Problem: it would drop the field
-    any        | older           | Problem: the app would start with an empty variable
+    API server | lowest kubelet  | auto           | envfile
+    ---------- | --------------- | -------------- | ------------------------------------------------------
+    >= 1.35    | >= 1.35 or none | envfile        | envfile
+    >= 1.35    | older           | exec, warning  | envfile, warning: the broker refuses it on an old node
+    older      | any             | exec           | problem: the API server would drop the field
     """
+    if wish == launch.name:
+        return launch
     if versions.server is None:
-        return _unavailable(place, wish, "a cluster whose version is not known yet", "try again in a moment")
-    if versions.server < ENVFILE_SINCE:
-        return _unavailable(place, wish, f"an API server of version {_shown(versions.server)}", "upgrade the cluster to 1.35 or newer")
-    if versions.lowest is not None and versions.lowest < ENVFILE_SINCE:
-        found = f"node {versions.lowest_node} with kubelet {_shown(versions.lowest)}"
-        return _unavailable(
-            place, wish, found, "upgrade that node, or deliver the secret as a file (tfy-secret.dev/files), which any kubelet can"
-        )
-    return ENVFILE
+        findings.tell(_unavailable(place, wish, "a cluster whose version is not known yet", "try again in a moment"))
+        return None
+    old_node = versions.lowest is not None and versions.lowest < ENVFILE_SINCE
+    if versions.server >= ENVFILE_SINCE and old_node:
+        findings.tell(_mixed(place, wish, versions))
+    if versions.server >= ENVFILE_SINCE and (wish == envfile.name or not old_node):
+        return envfile
+    if wish == "auto":
+        return launch
+    found = f"an API server of version {_shown(versions.server)}"
+    findings.tell(_unavailable(place, wish, found, "use mode exec or auto, or upgrade the cluster"))
+    return None
+
+
+def _mixed(place: str, wish: str, versions: Versions) -> str:
+    node = f"node {versions.lowest_node} has kubelet {_shown(versions.lowest or (0, 0))}, and envfile needs {_shown(ENVFILE_SINCE)}"
+    if wish == "auto":
+        return f"{place}: mode exec is used: {node} on every node"
+    return f"{place}: {node}; on such a node the broker refuses the pod, so keep it away from there (nodeSelector), or use auto or exec"
 
 
 def _unavailable(place: str, wish: str, found: str, fix: str) -> Problem:
-    allowed = f"mode '{wish}' where the API server and every kubelet are {_shown(ENVFILE_SINCE)} or newer"
+    allowed = f"mode '{wish}' where the API server is {_shown(ENVFILE_SINCE)} or newer"
     return Problem(place, Reason.MODE_UNAVAILABLE, found, allowed, fix)
 
 

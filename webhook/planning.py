@@ -14,12 +14,13 @@ arrives, `assembly` makes the patch.
 from dataclasses import dataclass
 from enum import Enum
 
-from contract import keys
 from contract.catalog import Catalog
 from webhook.annotations import Wishes, opted_out, read_wishes
 from webhook.assembly import Surroundings, assemble
 from webhook.checks import check_kind, check_names, check_truth
-from webhook.injected import find_injection
+from webhook.injected import Injection, find_injection
+from webhook.envfile import Envfile
+from webhook.exec import Exec, Images
 from webhook.modes import Mode, Versions, choose_mode
 from webhook.patch import Op
 from webhook.pod import Pod, PodSpec
@@ -28,6 +29,9 @@ from webhook.problem import Problem
 from webhook.scan import find_env, find_files, find_undeliverable, targets_of
 from webhook.target import Findings, Target
 from webhook.truth import Truth
+
+
+ENVFILE = Envfile()
 
 
 class SkipReason(Enum):
@@ -63,6 +67,13 @@ Decision = Skip | Reject | Inject
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Look these images up and decide again: a container without a command is to be started by the launcher."""
+
+    images: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """What a decision depends on besides the pod."""
 
@@ -73,8 +84,12 @@ class Cluster:
     admins: frozenset[str] = frozenset()
 
 
-def plan_injection(pod: Pod, namespace: str, cluster: Cluster) -> Decision:
-    """Decide one pod. `namespace` is the request's: a pod's own may be missing."""
+def plan_injection(pod: Pod, namespace: str, cluster: Cluster, images: Images | None = None) -> Decision | Ask:
+    """Decide one pod. `namespace` is the request's: a pod's own may be missing.
+
+    `images` is what is known of the images' commands; without it none can be looked up, and Ask is never the answer.
+    """
+    images = images or Images(reachable=False)
     if opted_out(pod):
         return Skip(SkipReason.OPTED_OUT)
     spec, findings = pod.spec or PodSpec(), Findings()
@@ -82,9 +97,11 @@ def plan_injection(pod: Pod, namespace: str, cluster: Cluster) -> Decision:
     injection = find_injection(spec, findings.problems)
     targets = list(targets_of(spec))
     for target in targets:
-        find_env(target, spec.enableServiceLinks is not False, cluster.catalog, findings)
+        find_env(target, spec.enableServiceLinks is not False, cluster.catalog, injection, findings)
     find_files(targets, wishes.files, injection, spec, cluster.catalog, findings)
     find_undeliverable(spec, findings)
+    launch = Exec(wishes.commands, images)
+    modes = _modes(targets, wishes, cluster, injection, launch, findings)
     wanted = [target for target in targets if target.wants]
     if not wanted and injection is None:
         return _ended(findings, SkipReason.NOTHING_TO_DO)
@@ -93,10 +110,11 @@ def plan_injection(pod: Pod, namespace: str, cluster: Cluster) -> Decision:
         check_kind(pod, spec, cluster.around.broker_url, findings)
         check_truth(wanted, Truth.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account), findings)
         check_names(wanted, spec, injection, findings)
-    mode = _mode(wanted, wishes, cluster, findings)
     if findings.problems:
         return Reject(tuple(findings.problems), tuple(findings.warnings))
-    patch = assemble(spec, wanted, injection, wishes.position, mode, cluster.around, findings)
+    if images.wanted:
+        return Ask(frozenset(images.wanted))
+    patch = assemble(spec, wanted, injection, wishes.position, modes, cluster.around, findings)
     if patch and not findings.problems:
         return Inject(tuple(patch), findings.references, tuple(findings.warnings))
     return _ended(findings, SkipReason.ALREADY_DONE)
@@ -108,13 +126,20 @@ def _ended(findings: Findings, reason: SkipReason) -> Reject | Skip:
     return Skip(reason, tuple(findings.warnings))
 
 
-def _mode(wanted: list[Target], wishes: Wishes, cluster: Cluster, findings: Findings) -> Mode | None:
-    """The mode for the pod's variables; None where it has only files, which any kubelet can deliver."""
-    if not any(target.references for target in wanted):
-        return None
-    place = f"metadata.annotations[{keys.MODE}]" if wishes.mode else "spec"
-    chosen = choose_mode(wishes.mode or cluster.mode, place, cluster.versions)
-    if isinstance(chosen, Problem):
-        findings.tell(chosen)
-        return None
-    return chosen
+def _modes(
+    targets: list[Target], wishes: Wishes, cluster: Cluster, injection: Injection | None, launch: Exec, findings: Findings
+) -> dict[str, Mode]:
+    """The mode of each container that gets variables; files need none. What an earlier call chose for a container stays."""
+    earlier = {plan.name: plan.mode for plan in injection.plan.containers} if injection else {}
+    modes: dict[str, Mode] = {}
+    for target in targets:
+        name = target.container.name
+        before = earlier.get(name)
+        if not target.references and before != launch.name:
+            continue
+        fixed = next((mode for mode in (ENVFILE, launch) if mode.name == before), None)
+        mode = fixed or choose_mode(*wishes.mode_of(name, cluster.mode), cluster.versions, ENVFILE, launch, findings)
+        if mode is not None:
+            mode.check(target, findings)
+            modes[name] = mode
+    return modes

@@ -3,6 +3,8 @@
 Spelled as Kubernetes spells them. A field that Kubernetes allows to be missing may be missing or null here.
 """
 
+from collections.abc import Iterator
+
 import msgspec
 from msgspec import Struct
 
@@ -31,13 +33,56 @@ class SecurityContext(Struct):
     runAsUser: int | None = None
 
 
+class ExecAction(Struct):
+    command: list[str] | None = None
+
+
+class Handler(Struct):
+    """A probe, or a hook of a lifecycle; only its command matters."""
+
+    exec: ExecAction | None = None
+
+
+class Lifecycle(Struct):
+    postStart: Handler | None = None
+    preStop: Handler | None = None
+
+
+Words = tuple[str, str, list[str]]  # where they stand, for messages and as a JSON Pointer, and the words
+
+
 class Container(Struct):
     name: str = ""
+    image: str | None = None
     command: list[str] | None = None
     args: list[str] | None = None
     env: list[EnvVar] | None = None
     volumeMounts: list[VolumeMount] | None = None
     securityContext: SecurityContext | None = None
+    livenessProbe: Handler | None = None
+    readinessProbe: Handler | None = None
+    startupProbe: Handler | None = None
+    lifecycle: Lifecycle | None = None
+
+    def words(self) -> Iterator[Words]:
+        """Every list of words that becomes a process."""
+        yield "command", "command", self.command or []
+        yield "args", "args", self.args or []
+        yield from self.exec_probes()
+        yield from self.exec_hooks()
+
+    def exec_probes(self) -> Iterator[Words]:
+        for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+            yield from _words(name, name, getattr(self, name))
+
+    def exec_hooks(self) -> Iterator[Words]:
+        for name in ("postStart", "preStop") if self.lifecycle else ():
+            yield from _words(f"lifecycle.{name}", f"lifecycle/{name}", getattr(self.lifecycle, name))
+
+
+def _words(place: str, pointer: str, handler: Handler | None) -> Iterator[Words]:
+    if handler is not None and handler.exec is not None:
+        yield f"{place}.exec.command", f"{pointer}/exec/command", handler.exec.command or []
 
 
 class Present(Struct):

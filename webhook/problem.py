@@ -26,6 +26,7 @@ class Reason(Enum):
     MOUNT_IMPOSSIBLE = "mount_impossible"
     EXPANSION_UNKNOWN = "expansion_unknown"
     MODE_UNAVAILABLE = "mode_unavailable"
+    COMMAND_UNKNOWN = "command_unknown"
     NOT_DELIVERABLE = "not_deliverable"
     PLAN_TOO_LARGE = "plan_too_large"
     UNREADABLE_POD = "unreadable_pod"

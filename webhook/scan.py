@@ -11,13 +11,13 @@ from contract.catalog import Catalog
 from contract.fqn import SCHEME, FqnError, ManagedSecret, shorten
 from contract.plan import FileDelivery
 from contract.references import Template, find_references, looks_like_store_path
-from webhook.expansion import Environment, UnknownVariable
 from webhook.files import WantedFile, mount_problem, read_fqn
 from webhook.injected import Injection
-from webhook.modes import EnvReference
 from webhook.pod import PodSpec
 from webhook.problem import Problem, Reason, nearest
+from webhook.reference import EnvReference
 from webhook.target import Findings, Target
+from webhook.variables import Variables
 
 
 SHORT = 256  # characters of a value that is remembered: 4096 of them are a megabyte
@@ -31,10 +31,12 @@ def targets_of(spec: PodSpec) -> Iterator[Target]:
                 yield Target(container, kind, index)
 
 
-def find_env(target: Target, service_links: bool, catalog: Catalog, findings: Findings) -> None:
+def find_env(target: Target, service_links: bool, catalog: Catalog, injection: Injection | None, findings: Findings) -> None:
     """Add the container's references to it, in their order."""
     start = target.place
-    variables = _Variables(target, service_links, catalog)
+    delivered = _templates(target, injection)
+    if delivered:
+        target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
     for index, entry in enumerate(target.container.env or ()):
         value = entry.value
         if not value or (SCHEME not in value and "::" not in value) or entry.valueFrom is not None:
@@ -49,8 +51,10 @@ def find_env(target: Target, service_links: bool, catalog: Catalog, findings: Fi
             findings.tell(_unknown_store(place, value, catalog))
             continue
         template, parts = found
+        if target.variables is None:
+            target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
         if not template.whole and "$" in "".join(template.texts):
-            expanded = variables.resolve(place, index, template)
+            expanded = target.variables.resolve(place, index, template)
             if isinstance(expanded, Problem):
                 findings.tell(expanded)
                 continue
@@ -103,8 +107,8 @@ def find_undeliverable(spec: PodSpec, findings: Findings) -> None:
     for kind, containers in kinds:
         for index, container in enumerate(containers or ()):
             place = f"spec.{kind}[{container.name or index}]"
-            for field, words in (("command", container.command), ("args", container.args)):
-                for word in words or ():
+            for field, _, words in container.words():
+                for word in words:
                     if SCHEME in word:
                         fix = "put the reference in an env variable and write $(NAME) here"
                         findings.tell(
@@ -119,35 +123,6 @@ def find_undeliverable(spec: PodSpec, findings: Findings) -> None:
                     )
 
 
-class _Variables:
-    """A container's variables in their order. Each is read once, however many references stand beside a `$(VAR)`."""
-
-    def __init__(self, target: Target, service_links: bool, catalog: Catalog) -> None:
-        self._entries, self._catalog, self._declared = target.container.env or [], catalog, 0
-        self._environment = Environment(service_links)
-
-    def resolve(self, place: str, index: int, template: Template) -> Template | Problem:
-        """The template with `$(VAR)` put in, since the kubelet will not do it for a value from a file."""
-        for entry in self._entries[self._declared : index]:
-            literal = None if entry.valueFrom is not None else entry.value or ""
-            self._environment.declare(entry.name, literal if literal is None else _read(literal, self._catalog))
-        self._declared = index
-        try:
-            return self._environment.resolve(template)
-        except UnknownVariable as error:
-            found = f"'$({shorten(error.name, 60)})' beside a reference, and {error.why}"
-            allowed = "$(NAME) of an earlier variable that has a plain value or a reference"
-            fix = "set the reference in a variable of its own, and combine the two in the app or in args"
-            return Problem(place, Reason.EXPANSION_UNKNOWN, found, allowed, fix)
-
-
-def _read(value: str, catalog: Catalog) -> str | Template | None:
-    try:
-        return find_references(value, catalog.store_fqns) or value
-    except FqnError:
-        return None  # a problem of its own, told where it stands
-
-
 def _unknown_store(place: str, value: str, catalog: Catalog) -> str | None:
     store = looks_like_store_path(value, catalog.tenant)
     if store is None:
@@ -156,6 +131,14 @@ def _unknown_store(place: str, value: str, catalog: Catalog) -> str | None:
     hint = f"; did you mean {near}?" if near else "."
     told = f"{place}: '{shorten(store, 80)}::...' looks like a store's path, but no SecretStore has that FQN"
     return f"{told}{hint} The value is passed on as it is."
+
+
+def _templates(target: Target, injection: Injection | None) -> dict[str, Template]:
+    """The variables of the container that an earlier call delivered."""
+    for container in injection.plan.containers if injection else ():
+        if container.name == target.container.name:
+            return {env.name: Template(env.parts[::2], env.fqns) for env in container.env}
+    return {}
 
 
 def _delivered(file: WantedFile, fqn: str, target: Target, injection: Injection | None) -> bool:

@@ -24,7 +24,7 @@ from service.settings import (
     text,
     url,
 )
-from webhook.annotations import MODES
+from webhook.modes import MODES
 
 
 def version(value: str) -> str:

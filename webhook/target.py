@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from contract.fqn import Fqn
 from webhook.files import WantedFile
-from webhook.modes import EnvReference
 from webhook.pod import Container
 from webhook.problem import MAX_TOLD, Problem
+from webhook.reference import EnvReference
+from webhook.variables import Variables
 
 
 @dataclass(slots=True)
@@ -17,6 +18,8 @@ class Target:
     kind: str  # the array in the pod's spec
     index: int
     references: list[EnvReference] = field(default_factory=list)
+    dependents: list[EnvReference] = field(default_factory=list)  # plain entries that name one of them, where a mode needs them
+    variables: Variables | None = None
     files: list[tuple[WantedFile, Fqn]] = field(default_factory=list)
 
     @property
@@ -34,7 +37,7 @@ class Target:
 
     @property
     def wants(self) -> bool:
-        return bool(self.references or self.files)
+        return bool(self.references or self.dependents or self.files)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,40 @@
+"""One container's part of the plan while it grows, over one or several calls for the same pod."""
+
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from contract import keys
+from contract.plan import ContainerPlan, EnvDelivery, FileDelivery
+
+FILES_MODE = "files"  # a container without variables needs none
+PLAIN_LENGTH = 200  # characters; a file's name has at most 255 bytes
+
+
+@dataclass(slots=True)
+class Draft:
+    """Deliveries that were planned before stay as they are; new ones come after them."""
+
+    name: str
+    volume: str
+    mode: str = FILES_MODE
+    env: list[EnvDelivery] = field(default_factory=list)
+    files: list[FileDelivery] = field(default_factory=list)
+    mounts: list[dict[str, Any]] = field(default_factory=list)  # what the container is to mount that is new
+    _used: set[str] = field(default_factory=set)  # paths of `env`
+
+    @classmethod
+    def of(cls, plan: ContainerPlan) -> "Draft":
+        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files), [], {delivery.path for delivery in plan.env})
+
+    def finished(self) -> ContainerPlan:
+        return ContainerPlan(self.name, self.volume, self.mode, tuple(self.env), tuple(self.files))
+
+    def path_for(self, variable: str) -> str:
+        """A file for a variable: its name where that is a plain one and free, else a number."""
+        path = f"{keys.ENV_FOLDER}/{variable}"
+        if path in self._used or not (variable.isascii() and variable.isidentifier() and len(variable) <= PLAIN_LENGTH):
+            numbers = count(len(self._used))  # each is free at once, unless an earlier plan was not ours
+            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self._used)
+        self._used.add(path)
+        return path

@@ -1,0 +1,155 @@
+"""Mode `exec`: the launcher stands in front of the container's command, sets the variables and becomes the app.
+
+Works on any kubelet and carries any value but NUL. What it has to rewrite: the env entries (their value is now empty), plain
+entries that name one of them in `$(VAR)`, the command, exec probes and exec hooks; `$(VAR)` in their words, which the kubelet
+would fill with the empty value, becomes a mark that the launcher fills in.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from contract import keys
+from contract.plan import EnvDelivery
+from contract.references import Template
+from webhook.draft import Draft
+from webhook.expansion import literal, marked
+from webhook.patch import Op, replace
+from webhook.pod import Container
+from webhook.problem import Problem, Reason
+from webhook.reference import EnvReference
+from webhook.registry.entrypoint import Entrypoint
+from webhook.registry.image import ImageError, parse_image
+from webhook.registry.lookup import LookupFailed
+from webhook.target import Findings, Target
+
+LAUNCH = (f"{keys.EXEC_MOUNT}/{keys.EXEC_LAUNCHER}", f"{keys.EXEC_MOUNT}/{keys.EXEC_ENV}")
+
+
+@dataclass(slots=True)
+class Images:
+    """What is known of images: an entrypoint, or why there is none. `wanted` are those that someone has to look up.
+
+    `reachable` False: nobody can, as for `inject` off-cluster.
+    """
+
+    known: Mapping[str, Entrypoint | LookupFailed] = field(default_factory=dict)
+    reachable: bool = True
+    wanted: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Exec:
+    """Made for one pod: `commands` are the author's, by container."""
+
+    commands: Mapping[str, tuple[str, ...]]
+    images: Images
+    name: str = "exec"
+
+    def check(self, target: Target, findings: Findings) -> None:
+        if is_wrapped(target.container.command):
+            self._find_dependents(target, findings)
+            return
+        for mount in target.container.volumeMounts or ():
+            if f"{mount.mountPath.rstrip('/')}/".startswith(f"{keys.EXEC_MOUNT}/"):
+                found = f"a mount at '{mount.mountPath}'"
+                findings.tell(Problem(target.place, Reason.NAME_TAKEN, found, f"nothing at {keys.EXEC_MOUNT}, which mode exec needs", "mount it elsewhere"))
+        for place, _, words in target.container.words():
+            if any(f"({keys.PLACEHOLDER}" in word for word in words):
+                found = f"'({keys.PLACEHOLDER}...' in a word of the command"
+                findings.tell(Problem(f"{target.place}.{place}", Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)"))
+        self._find_dependents(target, findings)
+        self._check_command(target, findings)
+
+    def deliver(self, target: Target, draft: Draft) -> list[Op]:
+        draft.mode = self.name
+        operations = []
+        for reference in (*target.references, *target.dependents):
+            draft.env.append(EnvDelivery(reference.name, f"{keys.EXEC_FOLDER}/{keys.EXEC_ENV}", reference.parts))
+            operations.append(replace(reference.pointer, {"name": reference.name, "value": ""}))
+        names = {delivery.name for delivery in draft.env}
+        if not is_wrapped(target.container.command):
+            draft.mounts.append({"name": draft.volume, "mountPath": keys.EXEC_MOUNT, "subPath": keys.EXEC_FOLDER, "readOnly": True})
+        operations += self._command(target, names)
+        for _, path, words in target.container.exec_probes():
+            operations += _wrap(f"{target.pointer}/{path}", words, names)
+        for _, path, words in target.container.exec_hooks():
+            operations += _wrap(f"{target.pointer}/{path}", words, set())  # the kubelet expands nothing in a hook, so neither do we
+        return operations
+
+    def _find_dependents(self, target: Target, findings: Findings) -> None:
+        references = {int(reference.pointer.rpartition("/")[2]): reference.template for reference in target.references}
+        if target.variables is None:  # `scan` sets it wherever there is a reference, or was one
+            return
+        entries = target.container.env or []
+        dependents: dict[int, Template] = {}
+        for index, outcome in target.variables.dependents(references, target.place).items():
+            if isinstance(outcome, Problem):
+                findings.tell(outcome)
+                continue
+            dependents[index] = outcome
+            place = f"{target.place}.env[{entries[index].name}]"
+            target.dependents.append(EnvReference(f"{target.pointer}/env/{index}", place, entries[index].name, outcome, outcome.parts))
+        for name in target.variables.overridden(references | dependents):
+            found = f"the variable '{name}' with a reference, and later with another value"
+            findings.tell(Problem(f"{target.place}.env[{name}]", Reason.NOT_DELIVERABLE, found, "one value for it", "remove one of the two"))
+
+    def _check_command(self, target: Target, findings: Findings) -> None:
+        """The container has a command, the author says one, or its image has to be asked."""
+        container = target.container
+        if container.command or container.name in self.commands:
+            return
+        known = self.images.known.get(container.image or "")
+        if isinstance(known, Entrypoint):
+            if not known.entrypoint and not known.cmd and not container.args:
+                findings.tell(self._no_command(target, f"the image '{container.image}', which has neither ENTRYPOINT nor CMD"))
+        elif isinstance(known, LookupFailed):
+            findings.tell(self._no_command(target, f"no command, and the image '{container.image}' could not be asked: {known.sentence}"))
+        elif not self.images.reachable:
+            findings.tell(self._no_command(target, "no command, and no registry that could be asked for the image's"))
+        else:
+            try:
+                parse_image(container.image or "")
+                self.images.wanted.add(container.image or "")
+            except ImageError as error:
+                findings.tell(self._no_command(target, f"no command, and {error}"))
+
+    def _no_command(self, target: Target, found: str) -> Problem:
+        annotation = f"{keys.COMMAND_OF}{target.container.name}"
+        fix = f"set command, or the annotation {annotation} to a JSON list, e.g. '[\"/app\"]'"
+        return Problem(target.place, Reason.COMMAND_UNKNOWN, found, "a container whose command is known, in mode exec", fix)
+
+    def _command(self, target: Target, names: set[str]) -> list[Op]:
+        container, where = target.container, f"{target.pointer}/command"
+        operations = _mark(f"{target.pointer}/args", container.args, names)
+        if container.command:
+            return [*operations, *_wrap(where, container.command, names)]
+        words, cmd = self._launched(container)
+        operations.append({"op": "add", "path": where, "value": [*LAUNCH, *words]})
+        if container.args is None and cmd:
+            operations.append({"op": "add", "path": f"{target.pointer}/args", "value": list(cmd)})
+        return operations
+
+    def _launched(self, container: Container) -> tuple[list[str], tuple[str, ...]]:
+        """Command and arguments of a container that says no command; an image's words are not subject to `$(VAR)`."""
+        if container.name in self.commands:
+            return list(self.commands[container.name]), ()
+        image = self.images.known[container.image or ""]
+        assert isinstance(image, Entrypoint)  # noqa: S101 - `check` has refused the others
+        return [literal(word) for word in image.entrypoint], tuple(literal(word) for word in image.cmd)
+
+
+def is_wrapped(command: list[str] | None) -> bool:
+    return bool(command) and tuple((command or ())[:2]) == LAUNCH
+
+
+def _wrap(where: str, words: list[str], names: set[str]) -> list[Op]:
+    """Put the launcher in front, once."""
+    operations = _mark(where, words, names)
+    if words and not is_wrapped(words):
+        operations += [{"op": "add", "path": f"{where}/0", "value": word} for word in reversed(LAUNCH)]
+    return operations
+
+
+def _mark(where: str, words: list[str] | None, names: set[str]) -> list[Op]:
+    changed = ((index, word, marked(word, names)) for index, word in enumerate(words or ()) if "$(" in word)
+    return [replace(f"{where}/{index}", after) for index, before, after in changed if after != before]
