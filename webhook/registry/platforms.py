@@ -1,0 +1,71 @@
+"""Which of an index's manifests a pod would run, as containerd chooses.
+
+A pod that does not say its architecture may land anywhere; amd64's manifest then speaks for all, or the only one there is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from webhook.registry.documents import Descriptor
+
+ARCHITECTURE_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
+DEFAULT_ARCHITECTURE = "amd64"
+ATTESTATION = "vnd.docker.reference.type"  # an annotation of manifests that are about another one, and never run
+# best first; a variant that the pod does not name is the one that most nodes have
+_VARIANTS = {"amd64": ("", "v1", "v2", "v3", "v4"), "arm64": ("", "v8"), "arm": ("v7", "", "v6", "v5")}
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """`determined`: the pod can only run on this one, so that no other will do."""
+
+    architecture: str = DEFAULT_ARCHITECTURE
+    variant: str = ""
+    determined: bool = False
+    os: str = "linux"
+
+    @classmethod
+    def of_pod(cls, node_selector: Mapping[str, str | None] | None) -> "Platform":
+        for label in ARCHITECTURE_LABELS:
+            if architecture := (node_selector or {}).get(label):
+                return cls(architecture, determined=True)
+        return cls()
+
+    def __str__(self) -> str:
+        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+
+def choose(manifests: Sequence[Descriptor], platform: Platform) -> Descriptor | None:
+    """The best match; without one, and if the pod may run anywhere, the index's first that can run."""
+    runnable = [entry for entry in manifests if _runs(entry, platform)]
+    ranked = [(rank, entry) for entry in runnable if (rank := _rank(entry, platform)) is not None]
+    if ranked:
+        return min(ranked, key=lambda pair: pair[0])[1]
+    return runnable[0] if runnable and not platform.determined else None
+
+
+def names(manifests: Sequence[Descriptor]) -> list[str]:
+    """The platforms that an index has, for a message."""
+    found = [entry.platform for entry in manifests if entry.platform and entry.platform.os != "unknown"]
+    return [str(Platform(each.architecture, each.variant or "", os=each.os)) for each in found]
+
+
+def _runs(entry: Descriptor, platform: Platform) -> bool:
+    if ATTESTATION in (entry.annotations or {}):
+        return False
+    return entry.platform is None or (entry.platform.os == platform.os and entry.platform.architecture != "unknown")
+
+
+def _rank(entry: Descriptor, platform: Platform) -> int | None:
+    """None: cannot run there. An entry without a platform is the last choice."""
+    found = entry.platform
+    if found is None:
+        return 100
+    if found.architecture != platform.architecture:
+        return None
+    variant, known = found.variant or "", _VARIANTS.get(platform.architecture, ("",))
+    if platform.variant and variant == platform.variant:
+        return -1
+    if variant not in known or (platform.variant in known and known.index(variant) < known.index(platform.variant) and variant):
+        return None if platform.determined and platform.variant else len(known)
+    return known.index(variant)
