@@ -4,7 +4,7 @@ Holds what a decision needs besides the pod and makes one `Cluster` of it for ea
 version, no CA) refuses pods that need it; those that need nothing pass.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 import msgspec
@@ -14,7 +14,8 @@ from aiohttp import web
 from service.logs import describe
 from webhook.errors import BrokenReview
 from webhook.metrics import Metrics
-from webhook.planning import Cluster, Decision, Inject, Reject, plan_injection
+from webhook.exec import Images
+from webhook.planning import Ask, Cluster, Decision, Inject, Reject, plan_injection
 from webhook.pod import Pod, RawReview, Review
 from webhook.problem import Problem, Reason
 from webhook.review import MAX_BYTES, allowed, answer, crashed, decode_review
@@ -23,13 +24,16 @@ PATH = "/mutate"
 _JSON = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
+LookUp = Callable[[Pod, str, frozenset[str]], Awaitable[Images]]
 
 
 class Admission:
-    """`cluster()` gives what is known now; `missing()` what is not known yet, as /readyz tells it."""
+    """`cluster()` gives what is known now; `missing()` what is not known yet, as /readyz tells it; `look_up` asks for images."""
 
-    def __init__(self, cluster: Callable[[], Cluster], missing: Callable[[], list[str]], metrics: Metrics) -> None:
-        self._cluster, self._missing, self._metrics = cluster, missing, metrics
+    def __init__(
+        self, cluster: Callable[[], Cluster], missing: Callable[[], list[str]], metrics: Metrics, look_up: LookUp | None = None
+    ) -> None:
+        self._cluster, self._missing, self._metrics, self._look_up = cluster, missing, metrics, look_up
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One HTTP request; the body of a refusal of the request itself is `{"message": ...}`."""
@@ -40,13 +44,13 @@ class Admission:
                 raise BrokenReview(405, f"POST {PATH}, not {request.method[:16]}")
             if request.content_type != "application/json":
                 raise BrokenReview(415, "Content-Type application/json is needed")
-            return web.Response(body=self.review(await _body(request)), headers=_JSON)
+            return web.Response(body=await self.review(await _body(request)), headers=_JSON)
         except BrokenReview as error:
             self._metrics.count_broken()
             log.info("review_broken", status=error.status, reason=str(error))
             return web.Response(status=error.status, body=_encode({"message": str(error)}), headers=_JSON)
 
-    def review(self, body: bytes) -> bytes:
+    async def review(self, body: bytes) -> bytes:
         """The answer to a body. Raises BrokenReview."""
         start = perf_counter()
         decoded = decode_review(body)
@@ -56,22 +60,33 @@ class Admission:
             return _encode(
                 {"apiVersion": review.apiVersion, "kind": "AdmissionReview", "response": {"uid": review.request.uid, "allowed": True}}
             )
-        decision: Decision = Reject((problem,)) if problem else self._decide(review)
+        decision: Decision = Reject((problem,)) if problem else await self._decide(review)
         encoded = answer(review, decision)
         self._count(review, decision, start)
         return encoded
 
-    def _decide(self, review: Review | RawReview) -> Decision:
+    async def _decide(self, review: Review | RawReview) -> Decision:
         """Decide a new pod. Whatever goes wrong, it must not start with names, and the API server must learn why."""
         pod = review.request.object if isinstance(review, Review) else None
         if pod is None:
             return Reject((Problem("request.object", Reason.UNREADABLE_POD, "nothing", "a v1 Pod", "send the pod"),))
         try:
             namespace = review.request.namespace or (pod.metadata and pod.metadata.namespace) or "default"
-            return self._once_ready(plan_injection(pod, namespace, self._cluster()))
+            return self._once_ready(await self._plan(pod, namespace))
         except Exception as error:  # noqa: BLE001 - as the docstring says
             log.error("review_crashed", uid=review.request.uid, **describe(error))  # noqa: TRY400 - a message could quote the pod
             return crashed()
+
+    async def _plan(self, pod: Pod, namespace: str) -> Decision:
+        cluster = self._cluster()
+        decision = plan_injection(pod, namespace, cluster, Images(reachable=self._look_up is not None))
+        if not isinstance(decision, Ask):
+            return decision
+        assert self._look_up is not None  # noqa: S101 - else no image would have been asked for
+        known = await self._look_up(pod, namespace, decision.images)
+        decision = plan_injection(pod, namespace, cluster, known)
+        assert not isinstance(decision, Ask)  # noqa: S101 - all that was asked for is known now, if only as a failure
+        return decision
 
     def _once_ready(self, decision: Decision) -> Decision:
         """The decision, but no injection from half of the truth.

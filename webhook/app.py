@@ -14,6 +14,7 @@ from service.settings import SettingsError
 from service.tls import TlsFiles, TlsSource
 from webhook.admission import Admission
 from webhook.assembly import Surroundings
+from webhook.images import ImageLookup
 from webhook.metrics import Metrics
 from webhook.nodes import FixedNodes, Nodes
 from webhook.planning import Cluster
@@ -51,7 +52,8 @@ class Webhook:
         self.tls = _tls_source(settings, kube)
         self._ca_file = CaFile(settings.broker_ca_file) if settings.broker_ca_file else None
         self.metrics = Metrics(lambda: self.tls.expires_at)
-        self.admission = Admission(self.cluster, self.missing, self.metrics)
+        self.images = ImageLookup(settings.registry, kube)
+        self.admission = Admission(self.cluster, self.missing, self.metrics, self.images)
 
     @property
     def broker_ca(self) -> str:
@@ -92,6 +94,7 @@ class Webhook:
         finally:
             if probes:
                 await probes.cleanup()
+            await self.images.close()
             await self.versions.close()
             await self.catalog.close()
             await self.tls.close()

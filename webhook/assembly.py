@@ -20,6 +20,7 @@ from webhook.problem import Problem, Reason
 from webhook.settings import InitSettings
 from webhook.target import Findings, Target
 
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the assembly takes from the settings."""

@@ -12,14 +12,14 @@ from contract import keys
 from contract.plan import EnvDelivery
 from contract.references import Template
 from webhook.draft import Draft
-from webhook.expansion import literal, marked
+from webhook.expansion import marked
 from webhook.patch import Op, replace
 from webhook.pod import Container
 from webhook.problem import Problem, Reason
 from webhook.reference import EnvReference
-from webhook.registry.entrypoint import Entrypoint
-from webhook.registry.image import ImageError, parse_image
-from webhook.registry.lookup import LookupFailed
+from webhook.registry.entrypoint import Entrypoint, argv
+from webhook.registry.errors import ImageError, LookupFailed
+from webhook.registry.image import parse_image
 from webhook.target import Findings, Target
 
 LAUNCH = (f"{keys.EXEC_MOUNT}/{keys.EXEC_LAUNCHER}", f"{keys.EXEC_MOUNT}/{keys.EXEC_ENV}")
@@ -52,11 +52,17 @@ class Exec:
         for mount in target.container.volumeMounts or ():
             if f"{mount.mountPath.rstrip('/')}/".startswith(f"{keys.EXEC_MOUNT}/"):
                 found = f"a mount at '{mount.mountPath}'"
-                findings.tell(Problem(target.place, Reason.NAME_TAKEN, found, f"nothing at {keys.EXEC_MOUNT}, which mode exec needs", "mount it elsewhere"))
+                findings.tell(
+                    Problem(
+                        target.place, Reason.NAME_TAKEN, found, f"nothing at {keys.EXEC_MOUNT}, which mode exec needs", "mount it elsewhere"
+                    )
+                )
         for place, _, words in target.container.words():
             if any(f"({keys.PLACEHOLDER}" in word for word in words):
                 found = f"'({keys.PLACEHOLDER}...' in a word of the command"
-                findings.tell(Problem(f"{target.place}.{place}", Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)"))
+                findings.tell(
+                    Problem(f"{target.place}.{place}", Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)")
+                )
         self._find_dependents(target, findings)
         self._check_command(target, findings)
 
@@ -91,7 +97,9 @@ class Exec:
             target.dependents.append(EnvReference(f"{target.pointer}/env/{index}", place, entries[index].name, outcome, outcome.parts))
         for name in target.variables.overridden(references | dependents):
             found = f"the variable '{name}' with a reference, and later with another value"
-            findings.tell(Problem(f"{target.place}.env[{name}]", Reason.NOT_DELIVERABLE, found, "one value for it", "remove one of the two"))
+            findings.tell(
+                Problem(f"{target.place}.env[{name}]", Reason.NOT_DELIVERABLE, found, "one value for it", "remove one of the two")
+            )
 
     def _check_command(self, target: Target, findings: Findings) -> None:
         """The container has a command, the author says one, or its image has to be asked."""
@@ -100,10 +108,10 @@ class Exec:
             return
         known = self.images.known.get(container.image or "")
         if isinstance(known, Entrypoint):
-            if not known.entrypoint and not known.cmd and not container.args:
+            if not argv(known, None, container.args):
                 findings.tell(self._no_command(target, f"the image '{container.image}', which has neither ENTRYPOINT nor CMD"))
         elif isinstance(known, LookupFailed):
-            findings.tell(self._no_command(target, f"no command, and the image '{container.image}' could not be asked: {known.sentence}"))
+            findings.tell(self._no_command(target, f"no command, and the image could not be asked: {known.sentence}", known.fix))
         elif not self.images.reachable:
             findings.tell(self._no_command(target, "no command, and no registry that could be asked for the image's"))
         else:
@@ -113,9 +121,9 @@ class Exec:
             except ImageError as error:
                 findings.tell(self._no_command(target, f"no command, and {error}"))
 
-    def _no_command(self, target: Target, found: str) -> Problem:
+    def _no_command(self, target: Target, found: str, mend: str = "") -> Problem:
         annotation = f"{keys.COMMAND_OF}{target.container.name}"
-        fix = f"set command, or the annotation {annotation} to a JSON list, e.g. '[\"/app\"]'"
+        fix = f"set command, or the annotation {annotation} to a JSON list, e.g. '[\"/app\"]'{f'; or {mend}' if mend else ''}"
         return Problem(target.place, Reason.COMMAND_UNKNOWN, found, "a container whose command is known, in mode exec", fix)
 
     def _command(self, target: Target, names: set[str]) -> list[Op]:
@@ -125,7 +133,7 @@ class Exec:
             return [*operations, *_wrap(where, container.command, names)]
         words, cmd = self._launched(container)
         operations.append({"op": "add", "path": where, "value": [*LAUNCH, *words]})
-        if container.args is None and cmd:
+        if not container.args and cmd:
             operations.append({"op": "add", "path": f"{target.pointer}/args", "value": list(cmd)})
         return operations
 
@@ -135,7 +143,8 @@ class Exec:
             return list(self.commands[container.name]), ()
         image = self.images.known[container.image or ""]
         assert isinstance(image, Entrypoint)  # noqa: S101 - `check` has refused the others
-        return [literal(word) for word in image.entrypoint], tuple(literal(word) for word in image.cmd)
+        start = argv(Entrypoint(image.escaped().entrypoint, ()), None, None)
+        return list(start), image.escaped().cmd
 
 
 def is_wrapped(command: list[str] | None) -> bool:

@@ -124,11 +124,6 @@ def names_in(text: str) -> set[str]:
     return {name for _, name in tokens(text) if name is not None}
 
 
-def literal(text: str) -> str:
-    """Written so that the kubelet's expansion gives the text itself."""
-    return text.replace("$", "$$")
-
-
 def tokens(text: str) -> Iterator[tuple[str, str | None]]:
     """Text as it is written, piece by piece, and the name where a piece is `$(NAME)`. Linear in its length."""
     position, closable = 0, True

@@ -17,7 +17,7 @@ import yaml
 
 from service.manifests import BrokenFile, check_depth
 from webhook.errors import NotAManifest
-from webhook.planning import Cluster, Inject, Reject, plan_injection
+from webhook.planning import Ask, Cluster, Inject, Reject, plan_injection
 from webhook.pod import POD
 from webhook.problem import Problem, Reason, told
 
@@ -65,6 +65,7 @@ class Injector:
             self.refused.append(f"{name}: {problem}")
             return pod
         decision = plan_injection(read, metadata.get("namespace") or self.namespace, self.cluster())
+        assert not isinstance(decision, Ask)  # noqa: S101 - off-cluster nobody can be asked
         self.warnings += [f"{name}: {warning}" for warning in decision.warnings]
         if isinstance(decision, Reject):
             self.refused.append(f"{name}: {told(list(decision.problems))}")

@@ -109,6 +109,10 @@ class PodOS(Struct):
     name: str | None = None
 
 
+class LocalObjectReference(Struct):
+    name: str | None = None
+
+
 class PodSpec(Struct):
     containers: list[Container] | None = None
     initContainers: list[Container] | None = None
@@ -122,6 +126,7 @@ class PodSpec(Struct):
     dnsPolicy: str | None = None
     nodeSelector: dict[str, str | None] | None = None
     os: PodOS | None = None
+    imagePullSecrets: list[LocalObjectReference] | None = None
 
 
 class ObjectMeta(Struct):

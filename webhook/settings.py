@@ -25,6 +25,7 @@ from service.settings import (
     url,
 )
 from webhook.modes import MODES
+from webhook.registry.settings import REGISTRY_SETTINGS, RegistrySettings
 
 
 def version(value: str) -> str:
@@ -80,6 +81,7 @@ SETTINGS: tuple[Setting[Any], ...] = (
     VOLUME_SIZE,
     MODE,
     KUBELET_VERSION,
+    *REGISTRY_SETTINGS,
 )
 
 
@@ -113,6 +115,7 @@ class Settings:
     mode: str
     kubelet_version: str
     init: InitSettings
+    registry: RegistrySettings
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -141,6 +144,7 @@ class Settings:
             mode=reader.read(MODE),
             kubelet_version=reader.read(KUBELET_VERSION),
             init=init,
+            registry=RegistrySettings.read(reader),
         )
         reader.finish()
         return settings
