@@ -56,6 +56,12 @@ class Denied(BrokerError):
     code = wire.DENIED
 
 
+class NodeTooOld(BrokerError):
+    """The pod runs on a node that cannot deliver its plan's mode; moving the pod, or admitting it again, mends it."""
+
+    code = wire.NODE_TOO_OLD
+
+
 class Unauthenticated(BrokerError):
     """The token is not accepted, or is not bound to a pod where one is needed."""
 

@@ -22,7 +22,7 @@ from broker.errors import InvalidRequest, Unauthenticated
 from broker.http import Refusal, json_response, query, read_json, text_fields
 from broker.identity import Authenticator, Caller, bearer
 from broker.metrics import Metrics
-from broker.modes import check_modes
+from broker.modes import Kubelets, check_modes
 from broker.people import People
 from broker.resolve import Resolver
 from contract import wire
@@ -43,6 +43,7 @@ class Routes:
     people: People
     audit: Audit
     metrics: Metrics
+    kubelets: Kubelets | None = None
 
     def table(self) -> list[web.RouteDef]:
         return [
@@ -61,7 +62,7 @@ class Routes:
                 asked = wire.decode_request(await read_json(request, wire.MAX_REQUEST_BYTES))
             except FormatError as error:
                 raise Refusal(400, wire.BAD_REQUEST, str(error)) from None
-            check_modes(asked.modes, caller)
+            check_modes(asked.modes, caller, self.kubelets)
             answers = await self.resolver.resolve(caller, asked.secrets, origin)
             return web.Response(body=wire.encode_response(answers), content_type="application/json")
 

@@ -32,6 +32,7 @@ from contract.catalog import Catalog
 from service.catalog import LiveCatalog, open_catalog
 from service.kube import Kube, KubeError
 from service.logs import configure_logs
+from service.nodes import Nodes
 from service.probes import serve_probes
 from service.server import serve
 from service.tls import TlsFiles
@@ -78,8 +79,13 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         probes = await serve_probes(settings.metrics_listen, ready=lambda: not_ready(live, tls), registry=metrics.registry)
         stack.push_async_callback(probes.cleanup)
     admins = settings.tenant_admins
+    nodes = None
+    if kube is not None:
+        nodes = Nodes(kube)
+        await nodes.start()
+        stack.push_async_callback(nodes.close)
     people = People(live.catalog, admins, backends, reads, audit, metrics)
-    routes = Routes(authenticator, Resolver(live.catalog, admins, reads, audit, metrics), people, audit, metrics)
+    routes = Routes(authenticator, Resolver(live.catalog, admins, reads, audit, metrics), people, audit, metrics, nodes)
     await serve(build_app(routes, settings.max_requests), settings.listen, tls)
 
 

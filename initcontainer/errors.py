@@ -28,6 +28,10 @@ class CannotCarry(InitError):
     """A value that the container's delivery mode cannot carry exactly."""
 
 
+class NodeTooOld(InitError):
+    """The pod's node cannot deliver the plan's mode; the pod has to be admitted again, or to move."""
+
+
 # --- the operator ----------------------------------------------------------------------------------------------------
 
 

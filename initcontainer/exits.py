@@ -80,6 +80,12 @@ EXITS: "dict[type[errors.InitError], Exit]" = {
         "Delete the pod, so that it is admitted with the present CA; if that fails, compare the broker's certificate with the webhook's "
         "TFY_SECRET_BROKER_CA_FILE.",
     ),
+    errors.NodeTooOld: Exit(
+        18,
+        "node-too-old",
+        "The pod's node has a kubelet older than 1.35, which cannot deliver mode envfile.",
+        "Delete the pod, so that it is admitted again: mode auto then takes exec. Or keep it off old nodes.",
+    ),
 }
 
 

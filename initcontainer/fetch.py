@@ -20,7 +20,7 @@ from contract.fqn import shorten
 from contract.record import record
 from contract.strict import FormatError, loads
 from contract.values import SecretValue
-from initcontainer.errors import Denied, InitError, NotFound, PlanBroken, Refused, Retryable, Unavailable
+from initcontainer.errors import Denied, InitError, NodeTooOld, NotFound, PlanBroken, Refused, Retryable, Unavailable
 from initcontainer.exchange import Patience, post, trust
 
 BACKOFF_SECONDS, BACKOFF_CAP_SECONDS = 0.2, 5.0
@@ -30,6 +30,7 @@ READ_SECONDS = 30.0  # the broker asks its stores in that time, with retries of 
 _TOKEN_BYTES = 64 * 1024
 _MESSAGE_CHARACTERS = 400
 _REFUSALS: "dict[str, type[InitError]]" = {
+    wire.NODE_TOO_OLD: NodeTooOld,
     wire.DENIED: Denied,
     wire.UNAUTHENTICATED: Denied,
     wire.NOT_FOUND: NotFound,
@@ -120,9 +121,7 @@ def refusal(answer: "HttpAnswer") -> InitError:
         return Retryable(problem, retry_after=_seconds(answer.headers.get("retry-after", "")))
     if 300 <= answer.status < 400:
         return Refused(f"{problem}, a redirect, which is never followed; TFY_SECRET_BROKER_URL of the webhook must name the broker itself")
-    if answer.status in (401, 403):
-        return Denied(problem)
-    return _REFUSALS.get(code, Refused)(problem)
+    return _REFUSALS.get(code, Denied if answer.status in (401, 403) else Refused)(problem)
 
 
 def _code_and_message(body: SecretValue) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from webhook.admission import Admission
 from webhook.assembly import Surroundings
 from webhook.images import ImageLookup
 from webhook.metrics import Metrics
-from webhook.nodes import FixedNodes, Nodes
+from service.nodes import FixedNodes, Nodes
 from webhook.planning import Cluster
 from webhook.settings import Settings
 

@@ -9,7 +9,7 @@ from service.logs import configure_logs
 from service.settings import SettingsError
 from webhook.assembly import Surroundings
 from webhook.errors import NotAManifest
-from webhook.nodes import FixedNodes
+from service.nodes import FixedNodes
 from webhook.planning import Cluster
 from webhook.settings import Settings
 

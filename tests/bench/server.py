@@ -21,7 +21,7 @@ from service.tls import TlsFiles
 from webhook.admission import Admission
 from webhook.assembly import Surroundings
 from webhook.metrics import Metrics
-from webhook.nodes import FixedNodes
+from service.nodes import FixedNodes
 from webhook.planning import Cluster
 from webhook.pod import REVIEW
 from webhook.review import MAX_BYTES

@@ -14,7 +14,7 @@ from contract import keys
 from contract.catalog import Catalog
 from contract.plan import ContainerPlan, Plan, decode_plan
 from webhook.assembly import Surroundings
-from webhook.nodes import FixedNodes
+from service.nodes import FixedNodes
 from webhook.planning import Cluster, Decision, Inject, Reject, Skip, plan_injection
 from webhook.pod import POD
 from webhook.settings import InitSettings

@@ -5,7 +5,7 @@ import pytest
 
 from service.kube import Kube
 from tests.service.apiserver import ApiServer, until
-from webhook.nodes import FixedNodes, KubeletVersions, Nodes, parse_version
+from service.nodes import FixedNodes, KubeletVersions, Nodes, parse_version
 
 NODES = "/api/v1/nodes"
 

@@ -81,6 +81,9 @@ class KubeletVersions:
         lowest = self.lowest
         return None if lowest is None else min(self._names[lowest])
 
+    def get(self, name: str) -> Version | None:
+        return self._version.get(name)
+
     def put(self, name: str, version: Version) -> None:
         if self._version.get(name) == version:
             return
@@ -126,6 +129,10 @@ class Nodes:
     def lowest_node(self) -> str | None:
         """The first by name of those with the lowest version, for messages."""
         return self._kubelets.lowest_node
+
+    def version_of(self, node: str) -> Version | None:
+        """The node's kubelet; None for a node that the watch has not seen."""
+        return self._kubelets.get(node)
 
     async def start(self) -> None:
         self._watch.start()
