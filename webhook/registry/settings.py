@@ -12,7 +12,7 @@ from webhook.registry.image import DOCKER_HUB, DOCKER_HUB_ALIASES
 MAX_TIMEOUT = 4.5  # the API server waits 5 s for a webhook, and an answer takes its way
 
 
-def mirrors(value: str) -> dict[str, tuple[str, ...]]:
+def mirrors(value: str) -> Mapping[str, tuple[str, ...]]:
     """`registry=URL`, comma-separated; a registry that is named again has several, tried in that order."""
     found: dict[str, tuple[str, ...]] = {}
     for part in filter(None, re.split(r"[,\s]+", value)):
