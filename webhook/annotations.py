@@ -8,7 +8,7 @@ from contract import keys
 from webhook.files import WantedFile, parse_files
 from webhook.modes import MODES
 from webhook.pod import Pod, PodSpec
-from webhook.problem import Problem, Reason, nearest
+from webhook.problem import MAX_TOLD, Problem, Reason, nearest
 
 _LABELS = (keys.INJECT_LABEL,)
 
@@ -44,6 +44,8 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
     for name, value in pod.annotations.items():
         if not name.startswith(keys.PREFIX):
             continue
+        if len(problems) > MAX_TOLD:
+            break  # the rest would not be shown
         place, text = f"metadata.annotations[{name}]", value or ""
         if name == keys.MODE:
             mode = _mode(place, text, problems)
@@ -65,6 +67,8 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
 
 def _check_labels(pod: Pod, problems: list[Problem]) -> None:
     for name, value in pod.labels.items():
+        if len(problems) > MAX_TOLD:
+            break
         place = f"metadata.labels[{name}]"
         if name == keys.INJECT_LABEL and value != keys.INJECT_ENABLED:
             allowed = f"{keys.INJECT_DISABLED}, or {keys.INJECT_ENABLED}, which is what the namespace says"

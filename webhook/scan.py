@@ -154,9 +154,9 @@ def _same(file: WantedFile, fqn: str, done: FileDelivery) -> bool:
 
 def _clash(file: WantedFile, target: Target) -> Problem | None:
     for other, _ in target.files:
-        one, two = sorted((file.mount_path, other.mount_path), key=len)
-        if one == two or two.startswith(one + "/"):
-            found = f"'{file.mount_path}' beside '{other.mount_path}' in container '{target.container.name}'"
+        one, two = file.mount_path, other.mount_path
+        if one == two or two.startswith(one + "/") or one.startswith(two + "/"):
+            found = f"'{one}' beside '{two}' in container '{target.container.name}'"
             return Problem(
                 f"{file.place}.mount_path",
                 Reason.MOUNT_IMPOSSIBLE,

@@ -127,7 +127,7 @@ async def test_a_broken_body_is_the_callers_fault(client, body):
 async def test_an_unknown_mode(client):
     response = await resolve(client, FQN, modes=("envfile", "teleport"))
     assert response.status == 400
-    assert "request.modes: found 'teleport'; allowed: envfile, files" in (await response.json())["message"]
+    assert "request.modes: found 'teleport'; allowed: envfile, exec, files" in (await response.json())["message"]
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -62,6 +62,9 @@ def kubectl(*words: str, stdin: bytes | None = None, check: bool = True, timeout
 
 
 def manifest(*objects: Object) -> bytes:
+    """One object stands by itself: kubectl checks a List by its own schemas, and not by the server's."""
+    if len(objects) == 1:
+        return json.dumps(objects[0]).encode()
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}).encode()
 
 

@@ -158,6 +158,9 @@ def picture(namespace: str, name: str | None = None) -> str:
             lines.append(f"pod {namespace}/{found['metadata']['name']}: {status.get('phase')} {status.get('reason', '')}")
             for field in ("initContainerStatuses", "containerStatuses"):
                 lines += [f"  {c['name']}: {json.dumps(c.get('state'))}" for c in status.get(field) or []]
+        if name == found["metadata"]["name"]:  # the log of our init container: names alone
+            log = kubectl("-n", namespace, "logs", name, "-c", INIT, "--tail=5", check=False)
+            lines.append(log.out.decode(errors="replace"))
     for event in every("events", namespace):
         if name in (None, event["involvedObject"].get("name")):
             lines.append(f"event {event['involvedObject'].get('name')}: {event.get('reason')}: {event.get('message')}")

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.installation import ROOT
-from tests.e2e.kubectl import documents, dry_run, find, kubectl
+from tests.e2e.kubectl import documents, dry_run, find, kubectl, manifest
 from tests.e2e.pods import APPS, INIT, container, pod
 from tests.e2e.values import MARKERS, fqn
+from tests.manifests.cases import CANARY, Case, load
 
+# Golden pods that the planning core's own tests compare with; none yet is no fault of this suite.
 GOLDEN = sorted(ROOT.glob("tests/**/golden/**/patched.yaml"))
 
 
@@ -49,3 +51,12 @@ def test_the_api_server_takes_every_golden_pod(file: Path) -> None:
     whole["spec"].pop("serviceAccountName", None)
     done = dry_run(whole, namespace="default")
     assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("case", load(), ids=str)
+def test_the_crds_take_and_refuse_the_manifests_of_the_table(case: Case) -> None:
+    """As a folder of manifests does; and never show what was written where a credential stands."""
+    done = kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest(case.manifest), check=False)
+    assert done.code == (0 if case.crd is None else 1), done.err
+    assert (case.crd or "") in done.err
+    assert CANARY not in done.err

@@ -27,6 +27,7 @@ def test_the_codes_are_what_scripts_rely_on() -> None:
         "cannot-write": 15,
         "refused": 16,
         "untrusted": 17,
+        "node-too-old": 18,
     }
 
 

@@ -5,7 +5,7 @@ import pytest
 from contract import wire
 from contract.values import SecretValue
 from initcontainer.endpoint import parse_endpoint
-from initcontainer.errors import Denied, InitError, NotFound, PlanBroken, Refused, Retryable, Unavailable
+from initcontainer.errors import Denied, InitError, NodeTooOld, NotFound, PlanBroken, Refused, Retryable, Unavailable
 from initcontainer.fetch import Broker, Clock, read_token
 from initcontainer.settings import Settings
 from initcontainer.wanted import wanted_by
@@ -118,7 +118,7 @@ def test_the_deadline_ends_it_with_the_last_reason(fetching: Fetching) -> None:
         pytest.param(status(404), Refused, "HTTP 404", id="404-of-the-address"),
         pytest.param(status(404, {"code": "not_found", "message": "gone"}), NotFound, "not_found: gone", id="404-with-a-code"),
         pytest.param(
-            status(409, {"code": "node_too_old", "message": "node n1 runs 1.34"}), Refused, "HTTP 409: node_too_old: node n1", id="409"
+            status(409, {"code": "node_too_old", "message": "node n1 runs 1.34"}), NodeTooOld, "HTTP 409: node_too_old: node n1", id="409"
         ),
         pytest.param(status(422, {"code": "bad_request", "message": "unknown"}), Refused, "HTTP 422: bad_request: unknown", id="422"),
         pytest.param(status(400, ["not", "ours"]), Refused, "HTTP 400$", id="400-of-somebody-else"),

@@ -76,7 +76,7 @@ FAILURES = [
     ),
     pytest.param(answers(QUOTED), {}, 13, "env URL: the value holds a single quote (')", id="cannot-carry"),
     pytest.param(status(503), {"TFY_SECRET_DEADLINE": "1"}, 14, "HTTP 503", id="unavailable"),
-    pytest.param(status(409, {"code": "node_too_old", "message": "kubelet 1.34"}), {}, 16, "node_too_old: kubelet 1.34", id="refused"),
+    pytest.param(status(409, {"code": "node_too_old", "message": "kubelet 1.34"}), {}, 18, "node_too_old: kubelet 1.34", id="node-too-old"),
     pytest.param(sends(CANARY.encode() + b"\r\n\r\n"), {}, 16, "does not answer in HTTP", id="garbage"),
     pytest.param(status(200, {"version": 1, "answers": CANARY}), {}, 16, "list is needed", id="another-answer"),
     pytest.param(answers(FOUND), {"TFY_SECRET_VOLUMES": "/proc"}, 15, "/proc/tfy-secret-app: it does not exist", id="no-volume"),

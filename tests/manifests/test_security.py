@@ -22,6 +22,7 @@ CERTIFICATES = [
 ALWAYS = [
     ("ClusterRole", "tfy-secret-broker", [
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": READ},
         OURS,
         {"apiGroups": ["tfy-secret.dev"], "resources": ["secretstores/status", "secretgroups/status"], "verbs": ["patch"]},
     ]),

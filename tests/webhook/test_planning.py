@@ -92,8 +92,10 @@ def test_applied_twice_changes_nothing() -> None:
 def test_the_designs_example_word_for_word() -> None:
     """The message that the style guide shows."""
     assert refused(app(DB_URL="tfy-secret://acme:payments")) == [
-        "spec.containers[app].env[DB_URL]: found 'tfy-secret://acme:payments'; allowed: tfy-secret://<tenant>:<group>:<key>, exactly three parts.\n"
-        "To fix: add the key's name, e.g. tfy-secret://acme:payments:DB_PASSWORD."
+        (
+            "spec.containers[app].env[DB_URL]: found 'tfy-secret://acme:payments'; allowed: tfy-secret://<tenant>:<group>:<key>, exactly three parts.\n"
+            "To fix: add the key's name, e.g. tfy-secret://acme:payments:DB_PASSWORD."
+        )
     ]
 
 
@@ -109,5 +111,5 @@ def test_the_whole_of_a_small_injection() -> None:
         },
         {"name": "tfy-secrets-app", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
     ]
-    assert {name for name in after["spec"]} - {name for name in before["spec"]} == {"volumes", "initContainers"}
+    assert set(after["spec"]) - set(before["spec"]) == {"volumes", "initContainers"}
     assert after["metadata"] == before["metadata"]

@@ -54,10 +54,10 @@ class Credentials:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of_secrets(cls, secrets: Iterable[Mapping[str, Any]], notes: Iterable[str] = ()) -> "Credentials":
+    def of_secrets(cls, *secrets: Mapping[str, Any]) -> "Credentials":
         """From Secret objects as the Kubernetes API has them."""
         entries: list[tuple[str, Login]] = []
-        told = list(notes)
+        told: list[str] = []
         for secret in secrets:
             name = str((secret.get("metadata") or {}).get("name") or "?")
             try:
@@ -65,6 +65,13 @@ class Credentials:
             except _Unreadable as error:
                 told.append(f"pull secret '{name}': {error}")
         return cls(tuple(entries), tuple(told))
+
+    @classmethod
+    def joined(cls, parts: Iterable["Credentials"]) -> "Credentials":
+        """In this order, each note once."""
+        parts = tuple(parts)
+        notes = dict.fromkeys(note for part in parts for note in part.notes)
+        return cls(tuple(entry for part in parts for entry in part.entries), tuple(notes))
 
     def for_image(self, image: Image) -> list[Login]:
         """Those that the kubelet would try, in its order, each once."""

@@ -11,8 +11,8 @@ from webhook.registry.documents import Descriptor
 ARCHITECTURE_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 DEFAULT_ARCHITECTURE = "amd64"
 ATTESTATION = "vnd.docker.reference.type"  # an annotation of manifests that are about another one, and never run
-# best first; a variant that the pod does not name is the one that most nodes have
-_VARIANTS = {"amd64": ("", "v1", "v2", "v3", "v4"), "arm64": ("", "v8"), "arm": ("v7", "", "v6", "v5")}
+# oldest first; what runs on a variant is that one and all before it
+_VARIANTS = {"amd64": ("", "v1", "v2", "v3", "v4"), "arm64": ("", "v8", "v9"), "arm": ("v5", "v6", "", "v7")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +57,18 @@ def _runs(entry: Descriptor, platform: Platform) -> bool:
 
 
 def _rank(entry: Descriptor, platform: Platform) -> int | None:
-    """None: cannot run there. An entry without a platform is the last choice."""
-    found = entry.platform
-    if found is None:
-        return 100
-    if found.architecture != platform.architecture:
+    """None: not for this platform. An entry without a platform is the last choice."""
+    if entry.platform is None:
+        return len(_preferred(platform))
+    variant = entry.platform.variant or ""
+    if entry.platform.architecture != platform.architecture or variant not in _preferred(platform):
         return None
-    variant, known = found.variant or "", _VARIANTS.get(platform.architecture, ("",))
-    if platform.variant and variant == platform.variant:
-        return -1
-    if variant not in known or (platform.variant in known and known.index(variant) < known.index(platform.variant) and variant):
-        return None if platform.determined and platform.variant else len(known)
-    return known.index(variant)
+    return _preferred(platform).index(variant)
+
+
+def _preferred(platform: Platform) -> tuple[str, ...]:
+    """Variants, best first. Without one: what every node has; 32-bit ARM nodes are all but always v7."""
+    known = _VARIANTS.get(platform.architecture, (platform.variant,))
+    if not platform.variant:
+        return known[::-1] if platform.architecture == "arm" else known
+    return known[known.index(platform.variant) :: -1] if platform.variant in known else (platform.variant,)

@@ -1,0 +1,1 @@
+"""Builds the launcher of mode exec, whose source is initcontainer/launcher.c."""
