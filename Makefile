@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check e2e bench images images-all docs lock clean
+.PHONY: help setup launcher demo test check e2e bench images images-all docs lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(HERE)Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ e2e: $(STAMP) ## end-to-end tests on the cluster that KUBECONFIG names
 
 bench: $(STAMP) ## first figures, as ratios
 	@cd $(HERE) && $(PY) -m tests.bench
+
+launcher: $(STAMP) ## the program of mode exec, for both architectures
+	@cd $(HERE) && $(PY) -m launcher.build amd64 arm64
 
 images: $(STAMP) ## both images for this machine's architecture
 	@cd $(HERE) && images/build

@@ -18,7 +18,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.NAME_TAKEN: ("A container or volume of the pod has one of our names, or two containers have the same one.", "author"),
     Reason.MOUNT_IMPOSSIBLE: ("Kubernetes cannot mount the file there: another mount is in its way, or is read-only.", "author"),
     Reason.EXPANSION_UNKNOWN: ("`$(VAR)` stands beside a reference, and its value is not known at admission.", "author"),
-    Reason.MODE_UNAVAILABLE: ("The API server or a kubelet is older than 1.35, or not known yet.", "operator"),
+    Reason.MODE_UNAVAILABLE: ("Mode envfile is asked for, and the API server is older than 1.35 or not known yet.", "author"),
+    Reason.COMMAND_UNKNOWN: ("Mode exec, a container without `command`, and neither an annotation nor a registry that says what it runs.", "author"),
     Reason.NOT_DELIVERABLE: (
         "A reference in a command or ephemeral container, a static or Windows pod, or an init container before ours.",
         "author",
