@@ -67,9 +67,9 @@ def read_manifest(body: bytes) -> Manifest:
         raise _malformed("the registry's answer is neither an image manifest nor an index")
     if found.config is not None and found.config.media_type not in (None, *CONFIGS):
         raise _malformed("it is no container image, but another kind of artifact")
-    for entry in found.manifests or (found.config,):
-        if entry is None or not is_digest(entry.digest):
-            raise _malformed("the image's manifest names a digest that is none")
+    entries = found.manifests or ([found.config] if found.config else [])
+    if not all(is_digest(entry.digest) for entry in entries):
+        raise _malformed("the image's manifest names a digest that is none")
     return found
 
 

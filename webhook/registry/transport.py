@@ -77,7 +77,7 @@ class Transport:
 
     async def _once(self, request: Request) -> Answer:
         secure = check(request.url, request.local)
-        tls = self._trust.context() if secure else True
+        tls = await self._trust.context() if secure else True
         try:
             async with self._session().request(
                 request.method, request.url, headers=request.headers, data=request.form, ssl=tls, allow_redirects=False

@@ -1,5 +1,6 @@
 """Which certificates are trusted: the system's, and those of TFY_SECRET_REGISTRY_CA_FILE, read again when the file changes."""
 
+import asyncio
 import ssl
 from contextlib import suppress
 from pathlib import Path
@@ -16,21 +17,23 @@ class Trust:
         self._ca_file = ca_file
         self._seen: Seen = None
         self._context: ssl.SSLContext | None = None
+        self._loading = asyncio.Lock()
 
-    def context(self) -> ssl.SSLContext:
+    async def context(self) -> ssl.SSLContext:
         """Raises LookupFailed while there was no good file yet."""
-        seen = self._stat()
-        if self._context is None or seen != self._seen:
-            self._seen = seen
-            with suppress(OSError):  # an SSLError is one
-                self._context = self._load()
-        if self._context is None:
-            raise LookupFailed(
-                LookupReason.INSECURE,
-                f"TFY_SECRET_REGISTRY_CA_FILE: found '{self._ca_file}', which cannot be read; allowed: a file of PEM certificates",
-                "correct the setting or the file",
-            )
-        return self._context
+        async with self._loading:
+            seen = self._stat()
+            if self._context is None or seen != self._seen:
+                self._seen = seen
+                with suppress(OSError):  # an SSLError is one
+                    self._context = await asyncio.to_thread(self._load)  # the system's 140 authorities take 50 ms
+            if self._context is None:
+                raise LookupFailed(
+                    LookupReason.INSECURE,
+                    f"TFY_SECRET_REGISTRY_CA_FILE: found '{self._ca_file}', which cannot be read; allowed: a file of PEM certificates",
+                    "correct the setting or the file",
+                )
+            return self._context
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.create_default_context()

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import socket
 
 from aiohttp import web
+from aiohttp.abc import AbstractResolver
 from aiohttp.test_utils import TestServer
 
-from tests.webhook.registry.images import image
+from tests.webhook.registry.images import digest, image
 from webhook.registry.image import Image
 
 
@@ -65,14 +67,8 @@ class Faulty:
             body, media_type = self.built.manifests.get(name, (self.built.body, self.built.media_type))
             if name.startswith("sha256:") and name not in self.built.manifests:
                 return web.Response(status=404)
-            return web.Response(body=body, headers={"Content-Type": media_type, "Docker-Content-Digest": _digest(body)})
+            return web.Response(body=body, headers={"Content-Type": media_type, "Docker-Content-Digest": digest(body)})
         return web.Response(status=404)
-
-
-def _digest(body):
-    from tests.webhook.registry.images import digest
-
-    return digest(body)
 
 
 def answering(status=200, body=b"", **headers):
@@ -82,10 +78,23 @@ def answering(status=200, body=b"", **headers):
     return act
 
 
-def pull_secret(name="pull", **auths):
-    """A Secret as the API has it. Keys are given as `auths={registry: entry}`."""
-    return secret({"auths": auths.pop("auths")}, name)
-
-
 def secret(config, name="pull", key=".dockerconfigjson"):
+    """A pull secret as the Kubernetes API has it."""
     return {"metadata": {"name": name}, "data": {key: base64.b64encode(json.dumps(config).encode()).decode()}}
+
+
+class Names(AbstractResolver):
+    """DNS of a test: names of the outside world, served by ports of this machine."""
+
+    def __init__(self, servers):
+        self.servers = servers
+
+    async def resolve(self, host, port=0, family=socket.AF_INET):
+        if host not in self.servers:
+            raise OSError("no such name")
+        found = self.servers[host].server
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [{"hostname": host, "host": found.host, "port": found.port, "family": socket.AF_INET, "proto": 0, "flags": flags}]
+
+    async def close(self):
+        pass

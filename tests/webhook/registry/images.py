@@ -39,13 +39,28 @@ class Built:
 
 
 def image(entrypoint=None, cmd=None, *, architecture="amd64", docker=False, config=None, salt=""):
-    body = config if config is not None else json.dumps(
-        {"architecture": architecture, "os": "linux", "created": salt, "config": {"Entrypoint": entrypoint, "Cmd": cmd}, "rootfs": {"type": "layers", "diff_ids": []}}
-    ).encode()
+    body = (
+        config
+        if config is not None
+        else json.dumps(
+            {
+                "architecture": architecture,
+                "os": "linux",
+                "created": salt,
+                "config": {"Entrypoint": entrypoint, "Cmd": cmd},
+                "rootfs": {"type": "layers", "diff_ids": []},
+            }
+        ).encode()
+    )
     media_type = DOCKER_MANIFEST if docker else OCI.format("manifest")
     config_type = "application/vnd.docker.container.image.v1+json" if docker else OCI.format("config")
     manifest = json.dumps(
-        {"schemaVersion": 2, "mediaType": media_type, "config": {"mediaType": config_type, "size": len(body), "digest": digest(body)}, "layers": []}
+        {
+            "schemaVersion": 2,
+            "mediaType": media_type,
+            "config": {"mediaType": config_type, "size": len(body), "digest": digest(body)},
+            "layers": [],
+        }
     ).encode()
     return Built({digest(body): body}, {digest(manifest): (manifest, media_type)}, media_type, architecture)
 

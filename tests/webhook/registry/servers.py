@@ -33,7 +33,9 @@ def docker_registry(folder, *, auth=None, tls=None):
         pytest.skip("docker-registry is not installed (Debian: apt-get install docker-registry)")
     port = free_port()
     folder.mkdir(parents=True, exist_ok=True)
-    http = {"addr": f"127.0.0.1:{port}", "secret": "upload-state"} | ({"tls": {"certificate": str(tls[0]), "key": str(tls[1])}} if tls else {})
+    http = {"addr": f"127.0.0.1:{port}", "secret": "upload-state"} | (
+        {"tls": {"certificate": str(tls[0]), "key": str(tls[1])}} if tls else {}
+    )
     config = {"version": 0.1, "log": {"level": "error", "accesslog": {"disabled": True}}, "http": http}
     config["storage"] = {"filesystem": {"rootdirectory": str(folder / "storage")}}
     if auth:

@@ -69,7 +69,9 @@ async def test_what_is_not_there(plain, registries, name):
         pytest.param(lambda host: logins(host, "stale"), False, id="a-stale-one"),
         pytest.param(lambda host: ANONYMOUS, False, id="nobody"),
         pytest.param(
-            lambda host: Credentials.of_secrets(secret({host: {"username": "puller", "password": PASSWORD}}, key=".dockercfg")), True, id="dockercfg"
+            lambda host: Credentials.of_secrets(secret({host: {"username": "puller", "password": PASSWORD}}, key=".dockercfg")),
+            True,
+            id="dockercfg",
         ),
     ],
 )
