@@ -52,15 +52,21 @@ def delete_system() -> Done:
 
 
 def _with_images(folder: Path) -> Object:
-    name, _, tag = IMAGE.rpartition(":")
-    image = f'[{{"op": "replace", "path": "/spec/template/spec/containers/0/env/2/value", "value": "{INIT_IMAGE}"}}]'
+    init = {"env": [{"name": "TFY_SECRET_INIT_IMAGE", "value": INIT_IMAGE}]}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "resources": [os.path.relpath(OVERLAY, folder.resolve())],
-        "images": [{"name": DEFAULT_IMAGE.partition(":")[0], "newName": name, "newTag": tag}],
-        "patches": [{"target": {"kind": "Deployment", "name": WEBHOOK}, "patch": image}],
+        "patches": [
+            {"patch": _container_patch(WEBHOOK, {"name": "webhook", "image": IMAGE} | init)},
+            {"patch": _container_patch(BROKER, {"name": "broker", "image": IMAGE})},
+        ],
     }
+
+
+def _container_patch(deployment: str, container: Object) -> str:
+    head = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": deployment, "namespace": SYSTEM}}
+    return yaml.safe_dump(head | {"spec": {"template": {"spec": {"containers": [container]}}}})
 
 
 def when_it_stands(*deployments: str) -> None:

@@ -1,4 +1,4 @@
-"""What only the cluster beside this project can do: search all that it stores for values, load images.
+"""What only the cluster beside this project can do: search all that it stores for values, load images, break a component.
 
 TFY_E2E_CLUSTER    the folder with its scripts; not set: the tests that need them are skipped
 """
@@ -27,3 +27,8 @@ def canary(*values: str) -> subprocess.CompletedProcess[str]:
 def load_image(name: str, root: Path, entrypoint: list[str]) -> None:
     words = [_script("image"), name, root, "--entrypoint", json.dumps(entrypoint)]
     subprocess.run(words, check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
+def component(verb: str, name: str) -> None:
+    """`kill` or `start` a part of the control plane or a node."""
+    subprocess.run([_script("component"), verb, name], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import people, pods
-from tests.e2e.installation import BROKER, WEBHOOK, scale
+from tests.e2e.conftest import group
+from tests.e2e.installation import BROKER, WEBHOOK, pods_of, scale
 from tests.e2e.kubectl import apply, dry_run, kubectl, until
 from tests.e2e.pods import APPS, INIT, container, picture, pod
+from tests.e2e.shared import component, only_here
 from tests.e2e.values import VALUES, digest, fqn, text
 
 # OnFailure: the broker may be back before its store has the value, and then the init container runs again.
@@ -58,3 +60,24 @@ def test_while_the_webhook_is_away_only_pods_with_references_are_refused() -> No
 def test_after_that_pods_with_references_are_admitted_again() -> None:
     done = dry_run(pod("references", container(env={"DB": fqn("PLAIN")})), namespace=APPS)
     assert done.code == 0, done.err
+
+
+@only_here
+def test_after_the_api_server_was_away_edits_act_again() -> None:
+    """Webhook and broker watch stores and groups; a watch that broke off is taken up by itself, without a restart."""
+    before = restarts()
+    component("kill", "apiserver")
+    until("its port is free", lambda: "was refused" in kubectl("get", "--raw", "/readyz", check=False).err or None)
+    component("start", "apiserver")
+    until("the API server answers", lambda: kubectl("get", "--raw", "/readyz", check=False).code == 0 or None)
+    apply(group("e2e-later", keys=("LATER",), consumers=(f"namespace:{APPS}",)))
+    later = fqn("LATER", "e2e-later")
+    until("the webhook knows the new group", lambda: dry_run(pod("later", container(env={"DB": later})), namespace=APPS).code == 0 or None)
+    until("the broker knows the new group", lambda: people.ask(later)["answers"] == ["not_found"] or None)
+    kubectl("delete", "secretgroup", "e2e-later")
+    assert restarts() == before
+
+
+def restarts() -> dict[str, int]:
+    listed = [thing for name in (WEBHOOK, BROKER) for thing in pods_of(name)]
+    return {thing["metadata"]["name"]: c["restartCount"] for thing in listed for c in thing["status"]["containerStatuses"]}
