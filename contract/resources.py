@@ -5,11 +5,12 @@ objects that an older CRD let through. All faults of an object are reported toge
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from contract.fqn import ROOT, is_part, shorten
 from contract.keys import API_VERSION
+from contract.providers import read_provider
 from contract.record import record
 
 ROLES = ("secret-group-admin", "secret-group-editor", "secret-group-viewer", "secret-group-consumer")
@@ -21,36 +22,6 @@ _STORE_FQN = re.compile(
     r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*){2}|[A-Za-z0-9][\w.-]*(?::[A-Za-z0-9][\w.-]*){2}:secret-store:[A-Za-z0-9][\w.-]*", re.ASCII
 )
 STORE_FQN_FORM = "<tenant>/<provider>/<name> or <tenant>:<provider>:<account>:secret-store:<name>"
-
-_NAMES, _TEXT, _NUMBER, _OBJECT = "an object of strings", "a string", "a number", "an object"
-# What each provider's object may hold: field -> (kind, required).
-PROVIDERS: dict[str, dict[str, tuple[str, bool]]] = {
-    "embedded": {},
-    "generic": {"baseUrl": (_TEXT, True), "headerFiles": (_NAMES, False)},
-    "awsParameterStore": {"region": (_TEXT, True), "endpoint": (_TEXT, False), "roleArn": (_TEXT, False)},
-    "awsSecretsManager": {"region": (_TEXT, True), "endpoint": (_TEXT, False), "roleArn": (_TEXT, False)},
-    "googleSecretManager": {"project": (_TEXT, True), "endpoint": (_TEXT, False)},
-    "azureKeyVault": {"vaultUrl": (_TEXT, True)},
-    "vault": {
-        "address": (_TEXT, True),
-        "mount": (_TEXT, True),
-        "namespace": (_TEXT, False),
-        "kvVersion": (_NUMBER, False),
-        "caFile": (_TEXT, False),
-        "auth": (_OBJECT, True),
-    },
-    "truefoundry": {"baseUrl": (_TEXT, True), "tokenFile": (_TEXT, True)},
-}
-_KINDS: dict[str, Callable[[Any], bool]] = {
-    _TEXT: lambda v: isinstance(v, str) and bool(v),
-    _NUMBER: lambda v: isinstance(v, int) and not isinstance(v, bool),
-    _OBJECT: lambda v: isinstance(v, dict),
-    _NAMES: lambda v: isinstance(v, dict) and all(isinstance(k, str) and isinstance(x, str) and k and x for k, x in v.items()),
-}
-_CREDENTIAL = re.compile(
-    r"token|password|passwd|secretid|secretaccesskey|accesskey|accesskeyid|clientsecret|apikey|credentials?|headers|key|authdata"
-)
-CREDENTIAL_SENTENCE = "a credential does not belong in a manifest: put it in a file mounted into the broker, and name the file"
 
 
 class ResourceError(ValueError):
@@ -96,7 +67,7 @@ def parse_store(manifest: Mapping[str, Any]) -> SecretStore:
     fqn = spec.get("fqn")
     if not isinstance(fqn, str) or not _STORE_FQN.fullmatch(fqn):
         problems.append(f"spec.fqn: found {_shown(fqn)}; allowed: {STORE_FQN_FORM}")
-    provider, settings = _provider(spec.get("provider"), problems)
+    provider, settings = read_provider(spec.get("provider"), problems)
     allow = [_allow_rule(rule, f"spec.allow[{i}]", problems) for i, rule in enumerate(_list(spec, "allow", problems))]
     if problems:
         raise ResourceError("SecretStore", name, problems)
@@ -137,34 +108,6 @@ def _head(manifest: Mapping[str, Any], known: set[str]) -> tuple[str, Mapping[st
     allowed = ", ".join(sorted(known))
     problems += [f"spec.{shorten(str(field), 40)}: unknown field; allowed: {allowed}" for field in spec if field not in known]
     return str(name), spec, problems
-
-
-def _provider(value: Any, problems: list[str]) -> tuple[str, Mapping[str, Any]]:
-    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in PROVIDERS:
-        found = ", ".join(shorten(str(k), 30) for k in value) if isinstance(value, dict) and value else "nothing"
-        problems.append(f"spec.provider: found {found}; allowed: exactly one of {', '.join(PROVIDERS)}")
-        return "", {}
-    ((name, settings),) = value.items()
-    place = f"spec.provider.{name}"
-    if settings is not None and not isinstance(settings, dict):
-        problems.append(f"{place}: an object is needed, {{}} at least")
-        return name, {}
-    settings = settings or {}
-    known = PROVIDERS[name]
-    for field, content in settings.items():
-        if field not in known:
-            credential = _CREDENTIAL.fullmatch(str(field).lower().replace("_", "").replace("-", ""))
-            reason = CREDENTIAL_SENTENCE if credential else f"unknown field; allowed: {', '.join(known) or 'none'}"
-            problems.append(f"{place}.{shorten(str(field), 40)}: {reason}")
-        elif not _KINDS[known[field][0]](content):
-            problems.append(f"{place}.{field}: {known[field][0]} is needed")
-    problems += [f"{place}.{field}: is missing" for field, (_, required) in known.items() if required and field not in settings]
-    for header, path in (settings.get("headerFiles") or {}).items() if not problems else ():
-        if not path.startswith("/"):
-            problems.append(
-                f"{place}.headerFiles.{shorten(header, 40)}: an absolute path of a mounted file is needed; {CREDENTIAL_SENTENCE}"
-            )
-    return name, settings
 
 
 def _allow_rule(rule: Any, place: str, problems: list[str]) -> AllowRule:

@@ -26,7 +26,6 @@ def group(name: Any = "payments", **spec: Any) -> dict[str, Any]:
     ("provider", "settings"),
     [
         pytest.param("embedded", {}, id="embedded"),
-        pytest.param("embedded", None, id="embedded-null"),
         pytest.param("generic", {"baseUrl": "https://s"}, id="generic"),
         pytest.param("generic", {"baseUrl": "https://s", "headerFiles": {"Authorization": "/run/token"}}, id="generic-with-headers"),
         pytest.param("awsParameterStore", {"region": "eu-west-1", "endpoint": "https://e", "roleArn": "arn"}, id="parameter-store"),
@@ -125,8 +124,8 @@ def test_group() -> None:
             id="value-for-a-file",
         ),
         pytest.param(
-            store(provider={"vault": {"address": "a", "mount": "m", "auth": {}, "kvVersion": True}}),
-            "spec.provider.vault.kvVersion: a number is needed",
+            store(provider={"vault": {"address": "https://a", "mount": "m", "auth": {"tokenFile": "/t"}, "kvVersion": True}}),
+            "spec.provider.vault.kvVersion: 1 or 2 is needed",
             id="true-for-a-number",
         ),
         pytest.param(store(extra=1), "spec.extra: unknown field; allowed: allow, fqn, provider", id="unknown-field"),

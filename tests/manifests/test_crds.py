@@ -3,7 +3,8 @@
 from typing import Any
 
 from contract.keys import API_GROUP
-from contract.resources import PROVIDERS, ROLES
+from contract.providers import PROVIDERS, required
+from contract.resources import ROLES
 from tests.manifests.built import one
 
 REFUSED = {
@@ -33,7 +34,7 @@ def test_providers_and_their_fields_are_the_same() -> None:
     assert providers.keys() == PROVIDERS.keys()
     for name, fields in PROVIDERS.items():
         assert providers[name]["properties"].keys() - REFUSED == fields.keys()
-        assert set(providers[name].get("required", ())) == {field for field, (_, required) in fields.items() if required}
+        assert set(providers[name].get("required", ())) == {field for field, known in fields.items() if required(known)}
 
 
 def test_every_object_that_declares_a_credential_refuses_it() -> None:

@@ -8,7 +8,7 @@ from broker.errors import Misconfigured
 from broker.stores.embedded import Embedded
 from broker.stores.generic import Generic
 from broker.stores.registry import PROVIDERS, StoreSettings, open_store
-from contract.resources import PROVIDERS as KNOWN
+from contract.providers import PROVIDERS as KNOWN
 from contract.resources import SecretStore, parse_store
 
 GENERIC = {"baseUrl": "https://store.example", "headerFiles": {"X-Key": "/run/key"}}
