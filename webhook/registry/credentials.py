@@ -147,7 +147,7 @@ def _matches(key: str, image: Image) -> bool:
     parts, wanted_parts = name.split("."), wanted.split(".")
     if port != wanted_port or len(parts) != len(wanted_parts):
         return False
-    return all(fnmatchcase(found, part) for part, found in zip(parts, wanted_parts, strict=True))
+    return all(found == part or fnmatchcase(found, part) for part, found in zip(parts, wanted_parts, strict=True))
 
 
 def _host_and_port(host: str) -> tuple[str, str]:

@@ -54,9 +54,9 @@ def parse_image(text: str) -> Image:
     if len(text) > MAX_NAME + 128 + 140:
         raise ImageError(shorten(text, 60), f"{_ALLOWED}, a name of at most {MAX_NAME} characters", "shorten the name")
     name, at, digest = text.partition("@")
-    head, _, last = name.rpartition("/")
+    head, slash, last = name.rpartition("/")
     last, colon, tag = last.partition(":")
-    registry, repository = _split(f"{head}/{last}" if head else last)
+    registry, repository = _split(head + slash + last)
     _check_name(text, registry, repository)
     if colon and not _TAG.fullmatch(tag):
         raise ImageError(shorten(text), "a tag of 1 to 128 letters, digits, '_', '.' and '-'", "correct what follows the ':'")

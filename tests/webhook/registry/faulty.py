@@ -89,7 +89,7 @@ class Names(AbstractResolver):
     def __init__(self, servers):
         self.servers = servers
 
-    async def resolve(self, host, port=0, family=socket.AF_INET):
+    async def resolve(self, host, *_, **__):
         if host not in self.servers:
             raise OSError("no such name")
         found = self.servers[host].server

@@ -67,7 +67,7 @@ async def test_what_is_not_there(plain, registries, name):
         pytest.param(lambda host: logins(f"{host}/team", PASSWORD), True, id="a-path-as-its-key"),
         pytest.param(lambda host: logins(f"{host}/other", PASSWORD), False, id="another-path"),
         pytest.param(lambda host: logins(host, "stale"), False, id="a-stale-one"),
-        pytest.param(lambda host: ANONYMOUS, False, id="nobody"),
+        pytest.param(lambda _host: ANONYMOUS, False, id="nobody"),
         pytest.param(
             lambda host: Credentials.of_secrets(secret({host: {"username": "puller", "password": PASSWORD}}, key=".dockercfg")),
             True,
