@@ -7,7 +7,7 @@ damaged is never taken for one with fewer or other values. A NUL cannot be carri
 
 from binascii import crc32  # zlib's own has the same result and needs libz
 
-FILE_LIMIT = 8 * 1024 * 1024  # bytes; the launcher's own bound. The kernel starts no program with more than 6 MiB of arguments and variables
+FILE_LIMIT = 8 * 1024 * 1024  # bytes; the launcher's own bound. The kernel starts no program with more than 6 MiB of them
 _HEADER = b"tfy-secret-env 1 %d %08x\n"
 
 

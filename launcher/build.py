@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +21,17 @@ CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
 SIZE_LIMIT = 8 * 1024  # bytes; it is copied into memory once for each container
 TIMEOUT = 300  # seconds
 
-STRICT = "-std=c11 -pedantic -Wall -Wextra -Werror -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual".split()
-FREESTANDING = (
-    "-Os -ffreestanding -fno-builtin -fno-stack-protector -fno-unwind-tables -fno-asynchronous-unwind-tables -fno-ident -fno-pic"
-    " -static -no-pie -nostdlib -s -Wl,--build-id=none -Wl,-z,noexecstack"
-).split()
+# fmt: off
+STRICT = [
+    "-std=c11", "-pedantic", "-Wall", "-Wextra", "-Werror",
+    "-Wshadow", "-Wconversion", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wcast-qual",
+]
+FREESTANDING = [
+    "-Os", "-ffreestanding", "-fno-builtin", "-fno-stack-protector", "-fno-pic",
+    "-fno-unwind-tables", "-fno-asynchronous-unwind-tables", "-fno-ident",
+    "-static", "-no-pie", "-nostdlib", "-s", "-Wl,--build-id=none", "-Wl,-z,noexecstack",
+]
+# fmt: on
 GNU_LD = ["-Wl,-z,noseparate-code"]  # which fills each segment to a page otherwise; lld, which ziglang has, does not
 
 
@@ -34,14 +41,14 @@ class CannotBuild(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """A C compiler: `command` as CC gives it."""
+    """A C compiler: `command` as CC gives it, by default ziglang's."""
 
-    command: tuple[str, ...]
+    command: tuple[str, ...] = (sys.executable, "-m", "ziglang", "cc")
 
     @classmethod
-    def from_environ(cls, given: str | None = None) -> "Compiler":
-        given = given or os.environ.get("CC", "")
-        return cls(tuple(shlex.split(given)) or (sys.executable, "-m", "ziglang", "cc"))
+    def from_environ(cls, environ: Mapping[str, str]) -> "Compiler":
+        given = environ.get("CC")
+        return cls(tuple(shlex.split(given))) if given else cls()
 
     def for_cpu(self, cpu: str) -> list[str]:
         """The command that compiles for a CPU. Raises CannotBuild if this compiler cannot."""
@@ -92,7 +99,7 @@ def _run(command: list[str], **environ: str) -> str:
 def main(arches: list[str]) -> int:
     try:
         for arch in arches or CPUS:
-            made = build(arch, Compiler.from_environ())
+            made = build(arch, Compiler.from_environ(os.environ))
             sys.stdout.write(f"{made.name}: {made.stat().st_size} bytes (limit {SIZE_LIMIT}), {made.relative_to(ROOT)}\n")
     except CannotBuild as error:
         sys.stderr.write(f"launcher: {error}\n")

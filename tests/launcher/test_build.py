@@ -41,7 +41,9 @@ class TestBuilt:
         """From another folder, into another, without a cache."""
         again = tmp_path / "elsewhere" / "launcher"
         code = "import sys; from pathlib import Path; from launcher.build import *; build(sys.argv[1], Compiler(), Path(sys.argv[2]))"
-        subprocess.run([sys.executable, "-c", code, arch, str(again)], cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}, check=True)
+        subprocess.run(
+            [sys.executable, "-c", code, arch, str(again)], cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}, check=True
+        )
         assert (again / f"launcher-{arch}").read_bytes() == build(arch, Compiler()).read_bytes()
 
 
@@ -81,7 +83,9 @@ def test_what_cannot_be_built(tmp_path, compiler, arch, message):
 
 def test_a_warning_is_an_error(tmp_path):
     source = tmp_path / "warned.c"
-    source.write_text(SOURCE.read_text().replace("../launcher", str(ROOT / "launcher")).replace("char digits[21];", "char digits[21]; int unused;", 1))
+    source.write_text(
+        SOURCE.read_text().replace("../launcher", str(ROOT / "launcher")).replace("char digits[21];", "char digits[21]; int unused;", 1)
+    )
     with pytest.raises(CannotBuild, match="unused variable"):
         build(NATIVE, Compiler(), tmp_path, source)
 

@@ -24,9 +24,17 @@ def refused(launcher, file, **given):
     ("content", "reason"),
     [
         pytest.param(b"", "it is empty, truncated, or no env file: it does not begin with 'tfy-secret-env'", id="empty"),
-        pytest.param(b"URL=" + CANARY + b"\0", "it is empty, truncated, or no env file: it does not begin with 'tfy-secret-env'", id="no-header"),
-        pytest.param(SAMPLE.replace(b" 1 ", b" 2 ", 1), "it is not of version 1; launcher and init container must come from one image", id="newer"),
-        pytest.param(SAMPLE.replace(b" 1 ", b" 11 ", 1), "it is not of version 1; launcher and init container must come from one image", id="version-11"),
+        pytest.param(
+            b"URL=" + CANARY + b"\0", "it is empty, truncated, or no env file: it does not begin with 'tfy-secret-env'", id="no-header"
+        ),
+        pytest.param(
+            SAMPLE.replace(b" 1 ", b" 2 ", 1), "it is not of version 1; launcher and init container must come from one image", id="newer"
+        ),
+        pytest.param(
+            SAMPLE.replace(b" 1 ", b" 11 ", 1),
+            "it is not of version 1; launcher and init container must come from one image",
+            id="version-11",
+        ),
         pytest.param(b"tfy-secret-env 1 4 \n", "its first line is damaged or truncated", id="no-checksum"),
         pytest.param(b"tfy-secret-env 1  00000000\n", "its first line is damaged or truncated", id="no-size"),
         pytest.param(b"tfy-secret-env 1 -1 00000000\n", "its first line is damaged or truncated", id="negative-size"),
@@ -35,7 +43,9 @@ def refused(launcher, file, **given):
         pytest.param(b"tfy-secret-env 1 0 0000000\n", "its first line is damaged or truncated", id="short-checksum"),
         pytest.param(b"tfy-secret-env 1 0 000000000\n", "its first line is damaged or truncated", id="long-checksum"),
         pytest.param(b"tfy-secret-env 1 0 0000000g\n", "its first line is damaged or truncated", id="no-hexadecimal"),
-        pytest.param(framed(b"A=abcd\0").upper(), "it is empty, truncated, or no env file: it does not begin with 'tfy-secret-env'", id="upper-case"),
+        pytest.param(
+            framed(b"A=abcd\0").upper(), "it is empty, truncated, or no env file: it does not begin with 'tfy-secret-env'", id="upper-case"
+        ),
         pytest.param(b"tfy-secret-env 1 0 00000000\r\n", "its first line is damaged or truncated", id="carriage-return"),
         pytest.param(SAMPLE[:-1], "it is truncated", id="last-byte-missing"),
         pytest.param(SAMPLE + b"\0", "it has bytes past its end", id="one-byte-more"),
@@ -118,9 +128,15 @@ class TestNoFile:
         file = tmp_path / "env"
         file.write_bytes(SAMPLE)
         file.chmod(0o400)
-        assert refused(native, file, user=65534, group=65534) == "it cannot be read: permission is denied: this user may not, or it is a folder"
+        assert (
+            refused(native, file, user=65534, group=65534)
+            == "it cannot be read: permission is denied: this user may not, or it is a folder"
+        )
 
     @pytest.mark.parametrize("argv", [[], ["/some/file"]])
     def test_called_wrongly(self, launcher, argv):
         done = subprocess.run([*launcher.command, *argv], capture_output=True, check=False)
-        assert (done.returncode, done.stderr) == (125, b"tfy-secret-launcher: found no command; allowed: launcher ENVFILE COMMAND [ARG...]\n")
+        assert (done.returncode, done.stderr) == (
+            125,
+            b"tfy-secret-launcher: found no command; allowed: launcher ENVFILE COMMAND [ARG...]\n",
+        )

