@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e import people
-from tests.e2e.conftest import group
+from tests.e2e.conftest import group, store
 from tests.e2e.installation import is_ready
 from tests.e2e.kubectl import apply, dry_run, kubectl, until
 from tests.e2e.pods import APPS, container, pod
-from tests.e2e.values import VALUES, fqn, marker
+from tests.e2e.values import TENANT, VALUES, fqn, marker
 
 NAME, KEY = "e2e-roles", "SHARED"
 VALUE = marker().encode()
@@ -34,8 +34,8 @@ def edit(*consumers: str) -> None:
     apply(group(NAME, keys=(KEY,), consumers=consumers))
 
 
-def at_admission() -> str:
-    done = dry_run(pod("roles", container(env={"DB": SHARED})), namespace=APPS)
+def at_admission(name: str = SHARED) -> str:
+    done = dry_run(pod("roles", container(env={"DB": name})), namespace=APPS)
     return "allowed" if done.code == 0 else "denied" if f"denied for service account {APPS}/default" in done.err else done.err
 
 
@@ -65,6 +65,17 @@ def test_a_role_that_is_given_and_taken_away_acts_within_a_second(look: Callable
     acts_in_time(look, "allowed")
     edit()
     acts_in_time(look, "denied")
+
+
+def test_a_rule_of_a_store_that_is_given_and_taken_away_acts_within_a_second() -> None:
+    """The same for a store's own paths; nothing is at this one, which only those may learn whom the rule allows."""
+    own = f"{TENANT}/embedded/e2e::/e2e-own/key"
+    apply(store(allow=[{"subjects": [f"namespace:{APPS}"], "paths": ["/e2e-own/"]}]))
+    acts_in_time(lambda: at_admission(own), "allowed")
+    assert people.ask(own)["answers"] == ["not_found"]
+    apply(store())
+    acts_in_time(lambda: at_admission(own), "denied")
+    assert people.ask(own)["answers"] == ["denied"]
 
 
 def test_one_refusal_does_not_hide_the_other_answers() -> None:

@@ -44,6 +44,10 @@ def test_no_pod_of_ours_has_restarted() -> None:
     assert set(restarts.values()) == {0}, restarts
 
 
+def test_they_run_in_a_namespace_that_enforces_restricted() -> None:
+    assert get("namespace", SYSTEM)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
 def test_disruption_budgets_and_network_policies_are_there() -> None:
     budgets = {thing["metadata"]["name"] for thing in every("poddisruptionbudgets", SYSTEM)}
     policies = {thing["metadata"]["name"] for thing in every("networkpolicies", SYSTEM)}
