@@ -7,7 +7,7 @@ import pytest
 from tests.e2e import pods
 from tests.e2e.kubectl import Object, kubectl
 from tests.e2e.pods import container, pod
-from tests.e2e.values import CARRIED, MARKERS, REFUSED, digest, fqn
+from tests.e2e.values import CARRIED, MARKERS, REFUSED, digest_of, fqn
 
 CANNOT_CARRY = 13  # initcontainer.exits
 EMPTY = {"EMPTY": f"{fqn('JSON')}#nothing"}
@@ -32,7 +32,7 @@ def started() -> Iterator[None]:
 
 @pytest.mark.parametrize("key", CARRIED)
 def test_a_variable_has_the_value_byte_for_byte(key: str) -> None:
-    assert pods.report_of(PODS["carried"])[f"env:{key}"] == digest(CARRIED[key])
+    assert pods.report_of(PODS["carried"])[f"env:{key}"] == digest_of(key)
 
 
 @pytest.mark.parametrize("key", REASONS)

@@ -11,7 +11,7 @@ from tests.e2e import pods
 from tests.e2e.kubectl import get, kubectl
 from tests.e2e.pods import STAY, container, pod, told
 from tests.e2e.shared import load_image, only_here
-from tests.e2e.values import digest, fqn, text
+from tests.e2e.values import digest_of, fqn, text
 
 SCRATCH_IMAGE = "localhost/tfy-e2e-scratch:1"
 DB = {"DB": fqn("PLAIN")}
@@ -49,11 +49,11 @@ def started() -> Iterator[None]:
 
 
 def test_an_init_container_has_its_value() -> None:
-    assert pods.report_of(PODS["kinds"], "prepare")["env:DB"] == digest(text("PLAIN"))
+    assert pods.report_of(PODS["kinds"], "prepare")["env:DB"] == digest_of("PLAIN")
 
 
 def test_a_native_sidecar_has_its_value() -> None:
-    assert pods.report_of(PODS["kinds"], "sidecar")["env:OTHER"] == digest(text("OTHER"))
+    assert pods.report_of(PODS["kinds"], "sidecar")["env:OTHER"] == digest_of("OTHER")
 
 
 def test_a_container_without_references_is_left_alone() -> None:
@@ -69,8 +69,8 @@ def test_exactly_one_init_container_is_added_and_it_is_the_first() -> None:
 def test_two_containers_cannot_see_each_others_values() -> None:
     """Neither the variable, nor the volume that it came from, nor the token that it was fetched with."""
     one, two = (pods.report_of(PODS["apart"], name) for name in ("one", "two"))
-    assert one == {"env:DB": digest(text("PLAIN")), "env:OTHER": "unset", "mounts": "0", "tokens": "0"}
-    assert two == {"env:DB": "unset", "env:OTHER": digest(text("OTHER")), "mounts": "0", "tokens": "0"}
+    assert one == {"env:DB": digest_of("PLAIN"), "env:OTHER": "unset", "mounts": "0", "tokens": "0"}
+    assert two == {"env:DB": "unset", "env:OTHER": digest_of("OTHER"), "mounts": "0", "tokens": "0"}
 
 
 def test_each_container_has_a_volume_in_memory_of_its_own_that_only_our_container_mounts() -> None:
@@ -83,12 +83,12 @@ def test_each_container_has_a_volume_in_memory_of_its_own_that_only_our_containe
 
 def test_automount_service_account_token_false_is_respected_and_no_obstacle() -> None:
     assert pods.report_of(PODS["apart"], "one")["tokens"] == "0"
-    assert pods.report_of(PODS["apart"], "one")["env:DB"] == digest(text("PLAIN"))
+    assert pods.report_of(PODS["apart"], "one")["env:DB"] == digest_of("PLAIN")
 
 
 def test_the_report_on_tokens_can_find_one() -> None:
     """Without this the two tests above could not fail."""
-    assert pods.report_of(PODS["service-token"]) == {"env:DB": digest(text("PLAIN")), "tokens": "1"}
+    assert pods.report_of(PODS["service-token"]) == {"env:DB": digest_of("PLAIN"), "tokens": "1"}
 
 
 @only_here
@@ -103,7 +103,8 @@ def test_an_image_of_one_static_binary_without_a_command_has_its_value(tmp_path:
     pods.when_done(SCRATCH)
     report = told(pods.APPS, "scratch")
     kubectl("-n", pods.APPS, "delete", "pod", "scratch", "--wait=false")
-    assert report["env:DB"] == f"{len(text('PLAIN'))} {_fnv1a(text('PLAIN').encode())}"
+    wanted = f"{len(text('PLAIN'))} {_fnv1a(text('PLAIN').encode())}"
+    assert report["env:DB"] == wanted
 
 
 def _fnv1a(content: bytes) -> str:

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e import pods
 from tests.e2e.kubectl import Object, dry_run
 from tests.e2e.pods import container, pod
-from tests.e2e.values import CARRIED, REFUSED, VALUES, digest, fqn, text
+from tests.e2e.values import CARRIED, REFUSED, digest, digest_of, fqn
 
 
 def file(path: str, key: str, **more: object) -> Object:
@@ -85,15 +85,15 @@ def started() -> Iterator[None]:
 
 def test_several_files_under_one_folder_and_beside_variables() -> None:
     report = pods.report_of(PODS["folder"])
-    assert report["file:/etc/app/one"] == digest(text("PLAIN"))
-    assert report["file:/etc/app/two"] == digest(text("OTHER"))
-    assert report["file:/etc/app/deep/three"] == digest(text("PEM"))
-    assert report["env:DB"] == digest(text("OTHER"))
+    assert report["file:/etc/app/one"] == digest_of("PLAIN")
+    assert report["file:/etc/app/two"] == digest_of("OTHER")
+    assert report["file:/etc/app/deep/three"] == digest_of("PEM")
+    assert report["env:DB"] == digest_of("OTHER")
 
 
 def test_a_folder_of_the_image_keeps_its_content() -> None:
     report = pods.report_of(PODS["folder"])
-    assert (report["file:/etc/secret"], report["kept:/etc/passwd"]) == (digest(text("PLAIN")), "yes")
+    assert (report["file:/etc/secret"], report["kept:/etc/passwd"]) == (digest_of("PLAIN"), "yes")
 
 
 def test_a_file_has_the_mode_that_was_asked_for() -> None:
@@ -102,32 +102,32 @@ def test_a_file_has_the_mode_that_was_asked_for() -> None:
 
 
 def test_a_file_inside_an_emptydir_leaves_the_rest_of_it_alone() -> None:
-    assert pods.report_of(PODS["in-a-volume"]) == {"file:/work/inside/key": digest(text("PLAIN")), "kept:/work/mine": "yes"}
+    assert pods.report_of(PODS["in-a-volume"]) == {"file:/work/inside/key": digest_of("PLAIN"), "kept:/work/mine": "yes"}
 
 
 def test_a_file_for_its_owner_alone_is_readable_by_the_user_of_the_pod() -> None:
-    assert pods.report_of(PODS["own-user"]) == {"file:/key": digest(text("PLAIN")), "mode:/key": "400", "user": "1000"}
+    assert pods.report_of(PODS["own-user"]) == {"file:/key": digest_of("PLAIN"), "mode:/key": "400", "user": "1000"}
 
 
 def test_a_file_for_a_group_is_readable_through_fsgroup() -> None:
     report = pods.report_of(PODS["own-group"])
-    assert (report["file:/key"], report["user"]) == (digest(text("PLAIN")), "1000")
+    assert (report["file:/key"], report["user"]) == (digest_of("PLAIN"), "1000")
     assert report["mode:/key"][-1] == "0", "others may read it"
 
 
 def test_a_file_for_one_container_is_not_in_another() -> None:
-    assert pods.report_of(PODS["one-of-two"], "with")["file:/key"] == digest(text("PLAIN"))
+    assert pods.report_of(PODS["one-of-two"], "with")["file:/key"] == digest_of("PLAIN")
     assert pods.report_of(PODS["one-of-two"], "without") == {"file:/key": "missing", "mounts": "0"}
 
 
 def test_an_optional_file_that_is_not_there_is_empty_and_the_pod_starts() -> None:
-    assert pods.report_of(PODS["absent"]) == {"file:/maybe": digest(b""), "file:/key": digest(text("PLAIN"))}
+    assert pods.report_of(PODS["absent"]) == {"file:/maybe": digest(b""), "file:/key": digest_of("PLAIN")}
 
 
 @pytest.mark.parametrize("key", CLASSES)
 def test_every_class_of_bytes_arrives_exactly_as_a_file(key: str) -> None:
     """Those too that no environment variable can carry."""
-    assert pods.report_of(PODS["classes"])[f"file:/s/{key}"] == digest(VALUES[key])
+    assert pods.report_of(PODS["classes"])[f"file:/s/{key}"] == digest_of(key)
 
 
 def test_a_file_inside_a_read_only_volume_is_refused_with_the_reason() -> None:

@@ -11,7 +11,7 @@ from tests.e2e.installation import BROKER, WEBHOOK, pods_of, scale
 from tests.e2e.kubectl import apply, dry_run, kubectl, until
 from tests.e2e.pods import APPS, INIT, container, picture, pod
 from tests.e2e.shared import component, only_here
-from tests.e2e.values import VALUES, digest, fqn, text
+from tests.e2e.values import VALUES, digest, digest_of, fqn
 
 # OnFailure: the broker may be back before its store has the value, and then the init container runs again.
 WAITING = pod("waiting", container(env={"DB": fqn("PLAIN")}, report=["env:DB"]), restartPolicy="OnFailure")
@@ -37,7 +37,7 @@ def test_a_pod_waits_while_the_broker_is_away_and_goes_on_when_it_is_back() -> N
     people.put("PLAIN", VALUES["PLAIN"])  # overlay dev keeps the store for as long as the broker's pod
     report = pods.report_of(WAITING)
     pods.remove(WAITING)
-    assert report["env:DB"] == digest(text("PLAIN"))
+    assert report["env:DB"] == digest_of("PLAIN")
 
 
 def _tries_again() -> bool | None:

@@ -7,12 +7,12 @@ import pytest
 from tests.e2e import pods
 from tests.e2e.kubectl import Object, kubectl
 from tests.e2e.pods import REPORT, STAY, container, pod, told
-from tests.e2e.values import digest, fqn, text
+from tests.e2e.values import digest_of, fqn
 
 DB = {"DB": fqn("PLAIN")}
 WORK: Object = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
 EMPTY = {"name": "work", "emptyDir": {}}
-SAYS_RIGHT = f'test "$(printf %s "$DB" | sha256sum | cut -d" " -f1)" = {digest(text("PLAIN")).split()[1]}'
+SAYS_RIGHT = f'test "$(printf %s "$DB" | sha256sum | cut -d" " -f1)" = {digest_of("PLAIN").split()[1]}'
 
 
 def run(script: str) -> Object:
@@ -64,7 +64,7 @@ def test_a_container_that_crashes_and_restarts_has_its_value_again() -> None:
     end = pods.ended(found, "app")
     assert end is not None
     assert end["exitCode"] == 7
-    assert told(pods.APPS, "crashing")["env:DB"] == digest(text("PLAIN"))
+    assert told(pods.APPS, "crashing")["env:DB"] == digest_of("PLAIN")
 
 
 def test_a_restart_in_place_does_not_run_our_init_container_again() -> None:
@@ -86,7 +86,7 @@ def test_hooks_see_the_variable() -> None:
 
 def test_kubectl_exec_sees_the_variable() -> None:
     pods.when_ready(PROBED, restarts=1)
-    assert _in_probed(REPORT, "report", "env:DB").split(maxsplit=1)[1].strip() == digest(text("PLAIN"))
+    assert _in_probed(REPORT, "report", "env:DB").split(maxsplit=1)[1].strip() == digest_of("PLAIN")
 
 
 def _in_probed(script: str, *words: str) -> str:

@@ -8,7 +8,7 @@ from tests.e2e import pods
 from tests.e2e.conftest import QUOTA, STRICT
 from tests.e2e.kubectl import Object, apply, dry_run, get, kubectl
 from tests.e2e.pods import container, pod
-from tests.e2e.values import digest, fqn, text
+from tests.e2e.values import digest_of, fqn, text
 
 DB = {"DB": fqn("PLAIN")}
 REPORT = ["env:DB", "user"]
@@ -50,7 +50,7 @@ def started() -> Iterator[None]:
 
 def test_a_namespace_that_enforces_restricted_takes_the_pod() -> None:
     """Non-root, read-only root file system, no capability: for the app and for our init container."""
-    assert pods.report_of(PODS["restricted"]) == {"env:DB": digest(text("PLAIN")), "user": "1000"}
+    assert pods.report_of(PODS["restricted"]) == {"env:DB": digest_of("PLAIN"), "user": "1000"}
 
 
 def test_that_namespace_does_refuse_what_is_not_restricted() -> None:
@@ -63,22 +63,22 @@ def test_that_namespace_does_refuse_what_is_not_restricted() -> None:
 
 def test_a_pod_that_runs_as_root_has_its_value() -> None:
     """The pod says user 0 for all its containers; ours stays non-root."""
-    assert pods.report_of(PODS["as-root"]) == {"env:DB": digest(text("PLAIN")), "user": "0"}
+    assert pods.report_of(PODS["as-root"]) == {"env:DB": digest_of("PLAIN"), "user": "0"}
     ours = get("pod", "as-root", pods.APPS)["spec"]["initContainers"][0]["securityContext"]
     assert (ours["runAsNonRoot"], ours["runAsUser"]) == (True, 65532)
 
 
 def test_a_pod_of_a_given_user_and_group_has_its_value() -> None:
-    assert pods.report_of(PODS["as-user"]) == {"env:DB": digest(text("PLAIN")), "user": "4242"}
+    assert pods.report_of(PODS["as-user"]) == {"env:DB": digest_of("PLAIN"), "user": "4242"}
 
 
 def test_a_guaranteed_pod_stays_guaranteed() -> None:
-    assert pods.report_of(PODS["guaranteed"])["env:DB"] == digest(text("PLAIN"))
+    assert pods.report_of(PODS["guaranteed"])["env:DB"] == digest_of("PLAIN")
     assert get("pod", "guaranteed", pods.APPS)["status"]["qosClass"] == "Guaranteed"
 
 
 def test_a_quota_that_demands_limits_takes_the_pod() -> None:
-    assert pods.report_of(PODS["within-quota"])["env:DB"] == digest(text("PLAIN"))
+    assert pods.report_of(PODS["within-quota"])["env:DB"] == digest_of("PLAIN")
 
 
 def test_that_quota_does_refuse_a_container_without_limits() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e import pods
 from tests.e2e.kubectl import Object, get
 from tests.e2e.pods import container, pod
-from tests.e2e.values import DOCUMENT, digest, fqn, inside, text
+from tests.e2e.values import DOCUMENT, digest, digest_of, fqn, inside, text
 
 ORDERED = {
     "FIRST": "1",
@@ -23,7 +23,7 @@ ORDERED = {
     "VERSION": fqn("PLAIN") + "?version=1",
     "PLAIN_TEXT": "arn:aws:iam::123456789012:role/x",
 }
-EXPECTED = {
+_VALUES = {
     "FIRST": "1",
     "WHOLE": text("PLAIN"),
     "INLINE": f"postgres://app:{text('PLAIN')}@db/app",
@@ -37,6 +37,7 @@ EXPECTED = {
     "VERSION": text("PLAIN"),
     "PLAIN_TEXT": "arn:aws:iam::123456789012:role/x",
 }
+EXPECTED = {name: digest(value) for name, value in _VALUES.items()}  # here, since a failed assertion shows what it called
 PODS = {
     thing["metadata"]["name"]: thing
     for thing in (
@@ -58,7 +59,7 @@ def started() -> Iterator[None]:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_each_form_of_a_reference_gives_its_value(name: str) -> None:
     """Whole, inside `${...}`, two in one value, bare in text, beside and inside `$(VAR)`, a field, a version; others untouched."""
-    assert pods.report_of(PODS["forms"])[f"env:{name}"] == digest(EXPECTED[name])
+    assert pods.report_of(PODS["forms"])[f"env:{name}"] == EXPECTED[name]
 
 
 def test_variables_keep_their_order_in_the_pod() -> None:
@@ -74,15 +75,16 @@ def test_the_stored_pod_has_names_and_no_value() -> None:
 
 def test_a_value_reaches_the_command_line_through_args() -> None:
     report = pods.report_of(PODS["in-args"])
-    assert report["arg:ONE"] == report["env:DB"] == digest(text("PLAIN"))
-    assert report["arg:TWO"] == digest(f"x{text('PLAIN')}y")
+    assert report["arg:ONE"] == report["env:DB"] == digest_of("PLAIN")
+    between = digest(f"x{text('PLAIN')}y")
+    assert report["arg:TWO"] == between
 
 
 @pytest.mark.parametrize("name", ["optional", "unlisted"])
 def test_an_optional_secret_that_is_not_there_leaves_the_variable_unset(name: str) -> None:
     """Listed without a value, or not listed at all; the pod's other variables have theirs."""
     report = pods.report_of(PODS[name])
-    assert report == {"env:GONE": "unset", "env:DB": digest(text("PLAIN"))}
+    assert report == {"env:GONE": "unset", "env:DB": digest_of("PLAIN")}
 
 
 def _admitted(name: str) -> Object:

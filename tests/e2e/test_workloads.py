@@ -8,7 +8,7 @@ from tests.e2e import early, pods
 from tests.e2e.early import template
 from tests.e2e.kubectl import Object, apply, condition, every, find, get, kubectl, until
 from tests.e2e.pods import APPS, STAY, container, picture, pod, told
-from tests.e2e.values import digest, fqn, text
+from tests.e2e.values import digest_of, fqn
 
 JOB_SECONDS = 90.0  # a CronJob runs at the full minute
 
@@ -49,13 +49,13 @@ def test_every_replica_has_its_value(kind: str) -> None:
     until(f"{kind} is complete", lambda: _complete(kind), pods.READY_SECONDS, lambda: picture(APPS))
     names = [thing["metadata"]["name"] for thing in every("pods", APPS, "-l", f"e2e={kind}")]
     assert names
-    assert {told(APPS, name)["env:DB"] for name in names} == {digest(text("PLAIN"))}
+    assert {told(APPS, name)["env:DB"] for name in names} == {digest_of("PLAIN")}
 
 
 def test_a_job_completes_and_has_its_value() -> None:
     """Our init container ends and no sidecar of ours keeps the pod alive."""
     until("the job is complete", lambda: _done(get("job", "job", APPS)), JOB_SECONDS, lambda: picture(APPS))
-    assert _told_by_job("job") == digest(text("PLAIN"))
+    assert _told_by_job("job") == digest_of("PLAIN")
 
 
 def test_a_cron_job_makes_jobs_that_complete() -> None:
@@ -66,7 +66,7 @@ def test_a_cron_job_makes_jobs_that_complete() -> None:
         return owned[0]["metadata"]["name"] if owned else None
 
     name = until("a job of the cron job is complete", look, JOB_SECONDS, lambda: picture(APPS))
-    assert _told_by_job(name) == digest(text("PLAIN"))
+    assert _told_by_job(name) == digest_of("PLAIN")
     kubectl("-n", APPS, "delete", "cronjob", early.CRON_JOB, "--wait=false")
 
 

@@ -96,3 +96,8 @@ UNSTORED = ("NEVER_STORED",)  # listed in the group, and without a value
 def text(key: str) -> str:
     """A value that is text."""
     return VALUES[key].decode()
+
+
+def digest_of(key: str) -> str:
+    """What an app that has this value tells. By the key's name, so that a failed assertion, which shows arguments, shows no value."""
+    return digest(VALUES[key])
