@@ -14,6 +14,7 @@ from dataclasses import replace
 import structlog
 from aiohttp.abc import AbstractResolver
 
+from contract.fqn import shorten
 from webhook.registry.cache import Kept, Shared
 from webhook.registry.credentials import Credentials, Login
 from webhook.registry.documents import Descriptor, read_config, read_manifest
@@ -146,7 +147,7 @@ _BETWEEN = Login("", "")  # keeps the log-ins for a mirror apart from those for 
 def _chosen(manifests: list[Descriptor], platform: Platform) -> Descriptor:
     chosen = choose(manifests, platform)
     if chosen is None:
-        has = ", ".join(names(manifests)[:10]) or "none"
+        has = shorten(", ".join(names(manifests)), 200) or "none"
         fix = "build the image for that platform, or correct the pod's nodeSelector"
         raise LookupFailed(LookupReason.NO_PLATFORM, f"the image is not made for {platform}; it has: {has}", fix)
     return chosen

@@ -14,7 +14,7 @@ from webhook.registry.challenge import Challenge
 from webhook.registry.credentials import Login
 from webhook.registry.errors import LookupFailed, LookupReason
 from webhook.registry.image import Image
-from webhook.registry.transport import Answer, Request, Transport, is_local
+from webhook.registry.transport import Answer, Request, Transport
 
 MAX_ANSWER = 262_144  # bytes; tokens that list many rights reach tens of KiB
 CLIENT_ID = "tfy-secret-injector"
@@ -44,7 +44,6 @@ def denied(image: Image, login: Login | None) -> LookupFailed:
 
 def _request(image: Image, login: Login | None, bearer: Challenge, *, local: bool) -> Request:
     url = _realm(bearer, image)
-    local = local and is_local(url.host)
     asked = {"scope": bearer.parameters.get("scope") or f"repository:{image.repository}:pull"}
     if service := bearer.parameters.get("service"):
         asked["service"] = service

@@ -16,6 +16,7 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from contract.fqn import shorten
 from webhook.registry.errors import LookupFailed, LookupReason, NoTls
 from webhook.registry.trust import Trust
 
@@ -130,7 +131,9 @@ def check(url: URL, local: bool) -> bool:
         return True
     if url.scheme == "http" and local and is_local(url.host):
         return False
-    sentence = f"'{url.scheme}://{url.host}' would be asked without TLS; allowed: https, and http only for a registry on localhost"
+    sentence = (
+        f"'{shorten(f'{url.scheme}://{url.host}')}' would be asked without TLS; allowed: https, and http only for a registry on localhost"
+    )
     raise LookupFailed(LookupReason.INSECURE, sentence, "serve the registry over TLS")
 
 

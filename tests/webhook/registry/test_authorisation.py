@@ -1,5 +1,7 @@
 """Where log-ins and tokens go, and where they never do."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 
@@ -206,17 +208,23 @@ async def test_a_mirror_is_asked_first_and_gets_its_own_log_in_alone(registries,
         assert mirror.authorizations == [] and set(hub.authorizations) == {BASIC}
 
 
-@pytest.mark.parametrize("fault", ["down", "not-found", "hangs", "garbage"])
+@pytest.mark.parametrize("fault", ["down", "not-found", "hangs", "drips", "garbage"])
 async def test_a_mirror_that_fails_leaves_the_registry(registries, authority, leaf_tls, fault):
     """And time for it."""
-    import asyncio
-
     gone = asyncio.Event()
 
     async def hang(_request):
         await gone.wait()
 
-    acts = {"down": answering(503), "not-found": answering(404), "hangs": hang, "garbage": answering(body=b"<html>")}
+    async def drip(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not gone.is_set():
+            await response.write(b" ")
+            await asyncio.sleep(0.02)
+        return response
+
+    acts = {"down": answering(503), "not-found": answering(404), "hangs": hang, "drips": drip, "garbage": answering(body=b"<html>")}
     async with Faulty(tls=leaf_tls("mirror.example")) as mirror, Faulty(tls=leaf_tls("registry.example")) as origin:
         mirror.fault("/", acts[fault])
         names = Names({"mirror.example": mirror, "registry.example": origin})
