@@ -11,8 +11,8 @@
  *                 its values;   126  the program cannot be executed;   127  it is not found.
  * No message shows a value: not an expanded command or argument, and no folder of PATH, which may come from the file.
  *
- * Freestanding, so that it runs in an image that holds nothing else: no libc, no /proc, no writes, memory by brk. A fork, a
- * signal handler or an open file is never left to the program, because none is made. Memory is never given back: execve does.
+ * Freestanding, so that it runs in an image that holds nothing else: no libc, no /proc, no writes, memory by brk. No
+ * fork, no signal handler, no file left open: what the program inherits is what we did. Memory is given back by execve alone.
  */
 #include "../launcher/kernel.h"
 #include "../launcher/text.h"

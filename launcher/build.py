@@ -7,6 +7,7 @@ wherever and whenever it runs. A launcher that is up to date is not made again.
 
 import hashlib
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -54,7 +55,7 @@ class Compiler:
         """The command that compiles for a CPU. Raises CannotBuild if this compiler cannot."""
         if "zig" in " ".join(self.command[:3]):
             return [*self.command, "-target", f"{cpu}-linux-musl"]
-        if "clang" in Path(self.command[0]).name:
+        if "clang" in Path(self.command[0]).name and cpu != platform.machine():
             return [*self.command, f"--target={cpu}-linux-gnu", "-fuse-ld=lld"]
         made_for = _run([*self.command, "-dumpmachine"]).strip()
         if not made_for.startswith(cpu):
@@ -72,7 +73,8 @@ def build(arch: str, compiler: Compiler, output: Path = OUTPUT, source: Path = S
     made, key_file = output / f"{source.stem}-{arch}", output / f"{source.stem}-{arch}.key"
     command = [*compiler.for_cpu(CPUS[arch]), *STRICT, *FREESTANDING]
     sources = [source, SOURCE, *sorted(Path(__file__).parent.glob("*.h"))]
-    key = hashlib.sha256(b"\0".join([shlex.join(command).encode(), *(file.read_bytes() for file in sources)])).hexdigest()
+    version = _run([*compiler.command, "--version"])
+    key = hashlib.sha256(b"\0".join([shlex.join(command).encode(), version.encode(), *(file.read_bytes() for file in sources)])).hexdigest()
     if made.exists() and key_file.exists() and key_file.read_text() == key:
         return made
     aside = output / f".{made.name}.{os.getpid()}"  # tests may build at the same time

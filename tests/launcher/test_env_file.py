@@ -1,12 +1,15 @@
 """A file that is not exactly what the init container wrote is an error, and the program is never started."""
 
 import os
+import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from initcontainer.launch import FILE_LIMIT, encode
-from tests.launcher.programs import CANARY, framed
+from tests.launcher.programs import CANARY, Program, framed
 
 UNSTARTED = "; the program is not started without its variables"
 SAMPLE = encode([("URL", b"https://" + CANARY), ("GONE", None), ("EMPTY", b""), ("L", b"a\nb'\xff")])
@@ -121,17 +124,16 @@ class TestNoFile:
         assert (code, message) == (125, "/proc/self/status: its size changed while it was read" + UNSTARTED)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a program as another user")
-    def test_of_another_user(self, native, tmp_path):
-        tmp_path.chmod(0o755)
-        for parent in tmp_path.parents[:2]:
-            parent.chmod(0o755)
-        file = tmp_path / "env"
-        file.write_bytes(SAMPLE)
-        file.chmod(0o400)
-        assert (
-            refused(native, file, user=65534, group=65534)
-            == "it cannot be read: permission is denied: this user may not, or it is a folder"
-        )
+    def test_of_another_user(self, native):
+        """Below a folder that anyone may enter, which pytest's own are not."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            file = Path(folder, "env")
+            file.write_bytes(SAMPLE)
+            file.chmod(0o400)
+            launcher = Program((shutil.copy(native.command[0], folder),))
+            reason = refused(launcher, file, user=65534, group=65534, cwd="/")
+            assert reason == "it cannot be read: permission is denied: this user may not, or it is a folder"
 
     @pytest.mark.parametrize("argv", [[], ["/some/file"]])
     def test_called_wrongly(self, launcher, argv):

@@ -56,6 +56,18 @@ class TestAllTogether:
         told += " (ulimit -s), at most 6 MiB; the largest is variable LARGEST"
         assert native.refused(file, dump, preexec_fn=limited(resource.RLIMIT_STACK, 4 << 20)) == (126, told)
 
+    def test_the_largest_may_be_as_long_as_one_can_be(self, native, dump, tmp_path):
+        """Then it is still the sum that is told."""
+        file = env_file(
+            tmp_path, [(name, b"x" * (STRING - len(name) - 2)) for name in ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9")]
+        )
+        code, message = native.refused(file, dump, preexec_fn=limited(resource.RLIMIT_STACK, 4 << 20))
+        assert (code, message.startswith(f"{dump}: arguments and variables have "), message.rpartition("; ")[2]) == (
+            126,
+            True,
+            "the largest is variable V1",
+        )
+
 
 def test_no_memory(native, dump, tmp_path):
     file = env_file(tmp_path, [("A", b"x" * 1000)] * 1000)

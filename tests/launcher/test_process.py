@@ -1,6 +1,7 @@
 """The program is the same process as the launcher was, with everything that it was given: PID, signals, files, folder, user."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_ignored_and_blocked_signals_stay_so(native, tmp_path):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1, signal.SIGQUIT})
 
-    argv = ["/usr/bin/grep", "-E", "Sig(Blk|Ign|Cgt)|Umask|Groups|NoNewPrivs", "/proc/self/status"]
+    argv = [shutil.which("grep"), "-E", "Sig(Blk|Ign|Cgt)|Umask|Groups|NoNewPrivs", "/proc/self/status"]
     plain = subprocess.run(argv, stdout=subprocess.PIPE, preexec_fn=given, restore_signals=False, check=True, umask=0o27).stdout
     with popen(native, tmp_path, *argv, preexec_fn=given, restore_signals=False, umask=0o27) as process:
         assert process.stdout.read() == plain

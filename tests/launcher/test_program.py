@@ -38,6 +38,8 @@ def place(tmp_path_factory) -> Path:
     program(place / "second/garbage", "no program\n")
     program(place / "first/broken", "#!/no/such/interpreter\n")
     program(place / "second/broken", SCRIPT.format("second"))
+    program(place / "first/mixed", SCRIPT.format("never"), 0o644)
+    program(place / "second/mixed", "#!/no/such/interpreter\n")
     program(place / "first/orphan", "#!/no/such/interpreter\n")
     (place / "first/folder").mkdir()
     (place / "file").write_text("x")
@@ -128,6 +130,8 @@ class TestRefused:
             pytest.param("locked", "first:second", 126, DENIED, id="not-executable"),
             pytest.param("folder", "first:second", 126, DENIED, id="folder"),
             pytest.param("locked", "first:nowhere:second:file", 126, DENIED, id="denied-is-remembered"),
+            pytest.param("mixed", "first:second", 126, DENIED, id="denied-before-no-interpreter"),
+            pytest.param("mixed", "second:first", 126, DENIED, id="no-interpreter-before-denied"),
             pytest.param("garbage", "first:second", 126, NOT_A_PROGRAM, id="no-first-line"),
             pytest.param("orphan", "first:second", 127, NO_INTERPRETER, id="no-interpreter"),
             pytest.param("../work/nope", "first", 127, "it does not exist", id="slash-missing"),
