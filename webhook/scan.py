@@ -89,7 +89,7 @@ def find_files(
             if name not in names and not findings.full:
                 near = nearest(name, names)
                 fix = f"did you mean {near}?" if near else "correct the name"
-                found, allowed = f"the unknown container '{name}'", shorten(", ".join(names), 400)
+                found, allowed = f"the unknown container '{name}'", shorten(", ".join(names), 400) or "none"
                 findings.tell(Problem(f"{file.place}.containers", Reason.BAD_ANNOTATION, found, allowed, fix))
         for target in targets if fqn is not None else ():
             if not file.wanted_by(target.container.name, target.is_app) or _delivered(file, str(fqn), target, injection):

@@ -43,8 +43,10 @@ def test_a_mixed_cluster_is_told_with_the_node() -> None:
     assert warned(manifest, cluster(versions=OLD)) == (f"spec: mode exec is used: {_MIXED} on every node",)
     manifest["metadata"]["annotations"] = {keys.MODE: "envfile"}
     assert warned(manifest, cluster(versions=OLD)) == (
-        f"metadata.annotations[{keys.MODE}]: {_MIXED}; on such a node the broker refuses the pod, "
-        "so keep it away from there (nodeSelector), or use auto or exec",
+        (
+            f"metadata.annotations[{keys.MODE}]: {_MIXED}; on such a node the broker refuses the pod, "
+            "so keep it away from there (nodeSelector), or use auto or exec"
+        ),
     )
     manifest["metadata"]["annotations"] = {keys.MODE: "exec"}
     assert warned(manifest, cluster(versions=OLD)) == ()
@@ -53,8 +55,10 @@ def test_a_mixed_cluster_is_told_with_the_node() -> None:
 def test_an_old_api_server_would_drop_the_field() -> None:
     manifest = pod(container(env=env(A=KEY)), annotations={keys.MODE: "envfile"})
     assert refused(manifest, cluster(versions=Versions((1, 34), (1, 34)))) == [
-        f"metadata.annotations[{keys.MODE}]: found an API server of version 1.34; allowed: mode 'envfile' where the API server is 1.35 or newer.\n"
-        "To fix: use mode exec or auto, or upgrade the cluster."
+        (
+            f"metadata.annotations[{keys.MODE}]: found an API server of version 1.34; allowed: mode 'envfile' where the API server is 1.35 or newer.\n"
+            "To fix: use mode exec or auto, or upgrade the cluster."
+        )
     ]
 
 
