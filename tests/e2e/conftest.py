@@ -5,7 +5,7 @@ them, the removal last.
 """
 
 import os
-import sys
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -22,17 +22,32 @@ ORDER = (
 
 STRICT, QUOTA, STRANGER = "tfy-e2e-strict", "tfy-e2e-quota", "tfy-e2e-stranger"
 LABELLED = (APPS, STRICT, QUOTA, STRANGER)
-_DIAGNOSIS = pytest.StashKey[str]()
+_pictures: list[str] = []  # at most one
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if _DIAGNOSIS in config.stash:
-        terminalreporter.section("how the system stood before it was removed")
-        terminalreporter.write_line(config.stash[_DIAGNOSIS])
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.failed:
+        see(f"{report.nodeid}, {report.when}")
+
+
+def see(where: str) -> None:
+    """Keep a picture of the first failure; the cluster itself may be what failed."""
+    if _pictures:
+        return
+    try:
+        _pictures.append(f"{where}\n{installation.diagnosis()}")
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        _pictures.append(f"{where}\nthe cluster does not tell: {error}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for picture in _pictures:
+        terminalreporter.section("how the system stood at the first failure")
+        terminalreporter.write_line(picture)
 
 
 def namespace(name: str, **labels: str) -> Object:
@@ -65,16 +80,18 @@ def group(name: str = GROUP, *, keys: tuple[str, ...] = (), consumers: tuple[str
 
 
 @pytest.fixture(scope="session", autouse=True)
-def installed(request: pytest.FixtureRequest) -> Iterator[None]:
+def installed() -> Iterator[None]:
     """Everything that the tests build on; taken away again whatever happens."""
     if installation.is_installed() and not os.environ.get("TFY_E2E_TAKE_OVER"):
         pytest.exit(f"namespace {installation.SYSTEM} is there already, and this suite deletes it; set TFY_E2E_TAKE_OVER=1 if it may", 2)
     try:
-        _make_world()
+        try:
+            _make_world()
+        except Exception:
+            see("installing")
+            raise
         yield
     finally:
-        if request.session.testsfailed or sys.exc_info()[0] is not None:
-            request.config.stash[_DIAGNOSIS] = installation.diagnosis()
         remove_world()
 
 

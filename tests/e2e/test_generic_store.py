@@ -120,14 +120,15 @@ def connected() -> Iterator[None]:
     apply(*things)
     keep_logs(BROKER)
     kubectl("-n", SYSTEM, "patch", "deployment", BROKER, "--type=strategic", "-p", json.dumps(PATCH))
+    pods.when_ready(things[-1])
+    when_it_stands(BROKER)
     provider = {"generic": {"baseUrl": f"https://{HOST}", "headerFiles": {"Authorization": "/etc/e2e/authorization"}}}
     allow = [{"subjects": [f"namespace:{APPS}"], "paths": ["/e2e/"]}]
     apply(
         store(NAME, fqn=STORE_FQN, provider=provider, allow=allow),
         group(NAME, keys=("KEY",), consumers=(f"namespace:{APPS}",), store_name=NAME),
     )
-    pods.when_ready(things[-1])
-    when_it_stands(BROKER)
+    until("the group is known to the broker", lambda: is_ready("secretgroup", NAME))
     kubectl("-n", ADMIN, "exec", "-i", NAME, "--", "python", "-c", _PUT, f"https://{HOST}", OWN_PATH, stdin=OWN)
     people.put("KEY", MANAGED, NAME)
     yield
