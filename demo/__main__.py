@@ -12,7 +12,8 @@ from demo.programs import Server
 from demo.scenery import Scenery, set_up
 from demo.screen import Screen, standard_screen
 from demo.stopping import Stopped, hear_signals, undisturbed
-from demo.story import open_stage, tell
+from demo.stage import open_stage
+from demo.story import tell
 
 
 def main() -> int:

@@ -1,6 +1,6 @@
 """The demo's sample app: an ordinary program that knows nothing of secrets by name. It tells what it finds, masked.
 
-    python -m demo.app ROOT FILE...      ROOT stands for the container's `/`: the files are looked for below it
+    python -m demo.app FILE...      DEMO_ROOT, from its image, stands for the container's `/`: the files are looked for below it
 
 The fingerprint lets the demo compare what a process has with what was stored, without either being shown.
 """
@@ -11,6 +11,8 @@ from hashlib import sha256
 from pathlib import Path
 
 SHOWN = 2  # characters of a value that is long enough to keep its secret all the same
+ROOT = "DEMO_ROOT"
+NOT_THE_PODS = (ROOT, "PATH", "LC_CTYPE")  # from the image; the last one Python sets itself, where there is no locale
 
 
 def masked(value: bytes) -> str:
@@ -29,11 +31,11 @@ def line(name: str, value: bytes, unit: str) -> str:
 
 def main(root: Path, files: list[str]) -> None:
     for name, value in os.environb.items():
-        if name != b"LC_CTYPE":  # Python's own, where no locale is set
-            sys.stdout.write(line(name.decode(), value, "characters"))
+        if name.decode() not in NOT_THE_PODS:
+            sys.stdout.write(line(name.decode(), value, "bytes"))
     for file in files:
         sys.stdout.write(line(file, (root / file.lstrip("/")).read_bytes(), "bytes"))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(os.environ[ROOT]), sys.argv[1:])

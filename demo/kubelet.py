@@ -1,7 +1,7 @@
-"""The kubelet's part: volumes of the admitted pod, its containers' environment, where its mounts lead.
+"""The kubelet's part: volumes of the admitted pod, its containers' environment and command line, where its mounts lead.
 
-By the kubelet's own rules: entries in their order, `$(VAR)` in plain values only, a `fileKeyRef` read by its parser of env
-files, an empty result unset where `optional`, else an error. It knows what the demo's pod has and says so about anything else.
+By the kubelet's own rules: entries in their order, `$(VAR)` in plain values, command and arguments alone, a `fileKeyRef` read by its
+parser of env files, an empty result unset where `optional`, else an error. It knows what the demo's pod has and says so about the rest.
 """
 
 import os
@@ -41,6 +41,11 @@ def environment(container: Container, volumes: Path) -> dict[str, bytes]:
         if value is not None:
             made[entry["name"]] = value
     return made
+
+
+def argv(container: Container, made: dict[str, bytes]) -> list[bytes]:
+    """What is started: command and arguments, with the environment that was made before. The demo's image has no words of its own."""
+    return [_expanded(word, made) for word in (*container["command"], *container.get("args", ()))]
 
 
 def mounts(container: Container, volumes: Path) -> dict[str, Path]:

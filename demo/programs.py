@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
 from demo.errors import DemoError
+from demo.stopping import undisturbed
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 20.0  # a cold start with nothing compiled takes 3 on a slow machine
@@ -91,26 +92,26 @@ class Server:
 
 def run(arguments: list[str], settings: Mapping[str, str], stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """`python -m ARGUMENTS` to its end, with our settings in the machine's environment."""
-    return run_exactly(arguments, surroundings(settings), stdin)
+    return run_exactly([sys.executable, "-m", *arguments], surroundings(settings), stdin)
 
 
-def run_exactly(
-    arguments: list[str], environ: Mapping[str, str] | Mapping[str, bytes], stdin: bytes = b""
-) -> subprocess.CompletedProcess[bytes]:
-    """`python -m ARGUMENTS` with this environment and nothing else. The exit code is the caller's to look at."""
+def run_exactly(words: Sequence[str] | Sequence[bytes], environ: Environ, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """A program with this environment and nothing else, found in that environment's PATH. The exit code is the caller's to look at."""
+    shown = " ".join(map(os.fsdecode, words[:3]))
+    pipe, process = subprocess.PIPE, None
     try:
-        return subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", *arguments],
-            cwd=ROOT,
-            env=environ,
-            input=stdin,
-            capture_output=True,
-            timeout=COMMAND_SECONDS,
-            start_new_session=True,
-            check=False,
-        )
+        with undisturbed():  # a signal inside Popen would leave a child that nobody knows
+            process = subprocess.Popen(words, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)  # noqa: S603
+        out, error = process.communicate(stdin, COMMAND_SECONDS)
+        return subprocess.CompletedProcess(shown, process.returncode, out, error)
     except subprocess.TimeoutExpired:
-        raise DemoError(f"`python -m {' '.join(arguments[:2])}` did not end within {COMMAND_SECONDS:.0f} seconds") from None
+        raise DemoError(f"`{shown}` did not end within {COMMAND_SECONDS:.0f} seconds") from None
+    except OSError as failure:
+        raise DemoError(f"`{shown}` cannot be started ({failure.strerror})") from None
+    finally:
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 def _ready(port: int) -> bool:

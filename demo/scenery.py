@@ -44,13 +44,9 @@ class Scenery:
     def audit(self) -> Path:
         return self.folder / "audit.jsonl"
 
-    @property
-    def volumes(self) -> Path:
-        return self.memory / "volumes"
-
-    @property
-    def container_root(self) -> Path:
-        return self.memory / "root"
+    def place(self, pod: str) -> "PodPlace":
+        """Where a pod lives on this machine."""
+        return PodPlace(self.memory / pod)
 
     def broker_settings(self) -> dict[str, str]:
         return _LISTEN | {
@@ -80,12 +76,31 @@ class Scenery:
             "TFY_SECRET_TOKEN": self.admin_token,
         }
 
+
+@dataclass(frozen=True, slots=True)
+class PodPlace:
+    """A pod's part of the machine: its volumes, its container's root."""
+
+    folder: Path
+
+    @property
+    def volumes(self) -> Path:
+        return self.folder / "volumes"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def termination_log(self) -> Path:
+        return self.folder / "termination-log"
+
     def init_settings(self) -> dict[str, str]:
         """In a pod these are the defaults; here the folders are elsewhere."""
         return {
             "TFY_SECRET_TOKEN_FILE": str(self.volumes / keys.TOKEN_VOLUME / "token"),
             "TFY_SECRET_VOLUMES": str(self.volumes),
-            "TFY_SECRET_TERMINATION_LOG": str(self.folder / "termination-log"),
+            "TFY_SECRET_TERMINATION_LOG": str(self.termination_log),
             "TFY_SECRET_DEADLINE": "10",
         }
 
@@ -110,6 +125,11 @@ def make_values() -> dict[str, bytes]:
         "SMTP": f'{{"user": "shop", "password": "{secrets.token_hex(10)}"}}'.encode(),
         "SIGNING_KEY": secrets.token_bytes(64),
     }
+
+
+def make_quoted_password() -> bytes:
+    """A password that no env file of the kubelet's can carry."""
+    return f"s3{secrets.token_urlsafe(9)}'{secrets.token_urlsafe(6)}".encode()
 
 
 def _memory_root() -> Path:

@@ -1,6 +1,6 @@
 """The tables in the documentation that are made from code: one function each, from values to Markdown."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any
 
@@ -12,9 +12,10 @@ from broker.http import STATUS
 from contract import keys, wire
 from contract.access import ROLE_ACTIONS, Action
 from contract.envfile import LIMITS
-from docs.words import CODES, REASONS
+from docs.words import CODES, REASONS, SAMPLES
 from initcontainer import errors as init_errors
 from initcontainer import settings as init_settings
+from initcontainer.carry import MODES
 from initcontainer.exits import CRASHED, EXITS, OK
 from service.settings import COMMON, Setting
 from webhook import metrics as webhook_metrics
@@ -65,9 +66,11 @@ def settings_init() -> str:
     return _table(("Variable", "Default", "What it is"), [(f"`{n}`", _default(d), doc) for n, d, doc in init_settings.SETTINGS])
 
 
-def envfile_limits() -> str:
-    rows = [(f"`{limit.code}`", limit.sentence, "yes" if limit.exec_carries else "no", "yes") for limit in LIMITS.values()]
-    return _table(("Limit", "Why a variable cannot carry it in mode `envfile`", "Mode `exec` (to come)", "A file"), rows)
+def carried() -> str:
+    """Each limit by a sample that breaks it, put to the rules that the init container itself asks."""
+    _complete(SAMPLES, LIMITS, "contract.envfile.LIMITS", "SAMPLES")
+    rows = [(SAMPLES[code][0], *_carries(SAMPLES[code][1]), limit.sentence) for code, limit in LIMITS.items()]
+    return _table(("A value that", "`envfile`", "`exec`", "a file", "Why not"), [("is anything else", "yes", "yes", "yes", ""), *rows])
 
 
 def exits() -> str:
@@ -76,12 +79,12 @@ def exits() -> str:
 
 
 def reasons() -> str:
-    _complete(REASONS, Reason, "webhook.problem.Reason")
+    _complete(REASONS, Reason, "webhook.problem.Reason", "REASONS")
     return _table(("Reason", "What is wrong", "Who acts"), [(f"`{r.value}`", *REASONS[r]) for r in Reason])
 
 
 def wire_codes() -> str:
-    _complete(CODES, STATUS, "broker.http.STATUS")
+    _complete(CODES, STATUS, "broker.http.STATUS", "CODES")
     return _table(
         ("Code", "HTTP status", "What is wrong", "The init container ends with"),
         [(f"`{code}`", str(STATUS[code]), words, _exit_of(code)) for code, words in CODES.items()],
@@ -110,7 +113,7 @@ TABLES: dict[str, Callable[[], str]] = {
         settings_webhook,
         settings_broker,
         settings_init,
-        envfile_limits,
+        carried,
         exits,
         reasons,
         wire_codes,
@@ -135,7 +138,14 @@ def _metrics(registry: CollectorRegistry) -> str:
     return _table(("Metric", "Type", "What it counts"), rows)
 
 
+def _carries(value: bytes) -> Iterator[str]:
+    for mode in (MODES["envfile"], MODES["exec"], MODES["files"]):
+        yield "yes" if mode.limit("NAME", value) is None else "no"
+
+
 def _exit_of(code: str) -> str:
+    if code == wire.NODE_TOO_OLD:
+        return str(EXITS[init_errors.NodeTooOld].code)
     if code in wire.RETRYABLE:
         return f"{EXITS[init_errors.Unavailable].code}, after the deadline"
     if code in wire.ABSENT:
@@ -144,11 +154,11 @@ def _exit_of(code: str) -> str:
     return str(EXITS[refused].code)
 
 
-def _complete(words: dict[Any, Any], codes: Iterable[Any], place: str) -> None:
+def _complete(words: dict[Any, Any], codes: Iterable[Any], place: str, table: str) -> None:
     known = set(codes)
     wrong = [f"add words for {_name(code)}" for code in known - set(words)] + [f"remove {_name(code)}" for code in set(words) - known]
     if wrong:
-        raise Stale(f"docs/words.py does not fit {place}: {'; '.join(sorted(wrong))}")
+        raise Stale(f"docs/words.py, {table}, does not fit {place}: {'; '.join(sorted(wrong))}")
 
 
 def _name(code: Any) -> str:

@@ -1,9 +1,10 @@
 """What the stable codes mean, for people: the webhook's reasons and the broker's codes have a word in code and a sentence here.
 
-The generator refuses a code without a sentence, and a sentence whose code is gone.
+For a limit of a value also a sample that breaks it. The generator refuses a code without a sentence, and one whose code is gone.
 """
 
 from contract import wire
+from contract.envfile import LINE_LIMIT, STRING_LIMIT
 from webhook.problem import Reason
 
 # What is wrong, and who acts.
@@ -15,13 +16,25 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.DENIED: ("The pod's service account has no role in the group, or no rule of the store allows the path.", "group admin"),
     Reason.STORE_UNUSABLE: ("The SecretStore or SecretGroup breaks a rule of its schema, or the group's store is not there.", "operator"),
     Reason.BAD_ANNOTATION: ("An annotation or label under `tfy-secret.dev/` is unknown, misspelt or cannot be read.", "author"),
-    Reason.NAME_TAKEN: ("A container or volume of the pod has one of our names, or two containers have the same one.", "author"),
+    Reason.NAME_TAKEN: (
+        (
+            "A container or volume of the pod has one of our names, two containers have the same one, or, in mode exec, something is "
+            "mounted at `/tfy-secret/run`."
+        ),
+        "author",
+    ),
     Reason.MOUNT_IMPOSSIBLE: ("Kubernetes cannot mount the file there: another mount is in its way, or is read-only.", "author"),
     Reason.EXPANSION_UNKNOWN: ("`$(VAR)` stands beside a reference, and its value is not known at admission.", "author"),
     Reason.MODE_UNAVAILABLE: ("Mode envfile is asked for, and the API server is older than 1.35 or not known yet.", "author"),
-    Reason.COMMAND_UNKNOWN: ("Mode exec, a container without `command`, and neither an annotation nor a registry that says what it runs.", "author"),
+    Reason.COMMAND_UNKNOWN: (
+        "Mode exec, and a container without `command` of which neither the annotation nor a registry says what it runs.",
+        "author",
+    ),
     Reason.NOT_DELIVERABLE: (
-        "A reference in a command or ephemeral container, a static or Windows pod, or an init container before ours.",
+        (
+            "A reference in a command or ephemeral container, a static or Windows pod, or an init container before ours; in mode exec also "
+            "a variable that is set again by something else, or our own mark in a command."
+        ),
         "author",
     ),
     Reason.PLAN_TOO_LARGE: ("More than 1000 different secrets, or a plan past the kernel's 128 KiB for one variable.", "author"),
@@ -47,4 +60,15 @@ CODES: dict[str, str] = {
     wire.UNAUTHENTICATED: "The token is not accepted, or not bound to a pod where that is needed.",
     wire.BAD_REQUEST: "The request is not one of this version, or past a limit.",
     wire.NODE_TOO_OLD: "The pod's node cannot deliver the plan's mode.",
+}
+
+# A value that breaks the limit, in words and as a sample.
+SAMPLES: dict[str, tuple[str, bytes]] = {
+    "empty": ("is empty", b""),
+    "nul": ("holds a NUL byte", b"a\0b"),
+    "not-utf8": ("is not UTF-8", b"\xff"),
+    "single-quote": ("holds a single quote", b"it's"),
+    "crlf": ("holds CR LF", b"one\r\ntwo"),
+    "too-long": ("is 128 KiB or more, with its name", b"x\n" * (STRING_LIMIT // 2)),
+    "long-line": ("has a line of 64 KiB or more", b"x" * LINE_LIMIT),
 }

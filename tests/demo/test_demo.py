@@ -17,19 +17,39 @@ def test_tells_the_whole_story_and_leaves_nothing(own_run: Run):
         "- {name: DB_PASSWORD, value: 'tfy-secret://acme:payments:DB_PASSWORD'}",
         "fileKeyRef: {volumeName: tfy-secrets-app, path: env/DB_PASSWORD, key: VALUE}",
         '"event": "delivered"',
-        "the process has what was stored, byte for byte",
+        "DB_PASSWORD version 2 (23 bytes)",
+        "Exit code 13, nothing written, the app is not started.",
+        "env DB_PASSWORD: the value holds a single quote (')",
+        "+   command: [/tfy-secret/run/launcher, /tfy-secret/run/env, python, -m, demo.app]",
+        "+   - {name: DB_PASSWORD, value: ''}",
+        "$ /tfy-secret/run/launcher /tfy-secret/run/env python -m demo.app /etc/web/signing.key",
         "denied for service",
         "did you mean DB_PASSWORD?",
         "nothing is left running, and no file",
     ):
         assert promise in said, promise
     assert len(re.findall(r"ok  .* bytes, no value", said)) == 8
-    assert re.search(r"^   \| DB_PASSWORD +s3\*{12} +\(18 characters", said, re.MULTILINE)
-    assert re.search(r"^   \| /etc/web/signing.key +\*{12} +\(64 bytes", said, re.MULTILINE)
-    assert "SENTRY_DSN    " not in said.partition("The app starts")[2].partition("What the API server")[0]
+    assert re.search(r"^   \| 0555 +\d{4} bytes  tfy-secrets-app/exec/launcher", said, re.MULTILINE)
+    for mode, size in (("The app starts", 18), ("The same app in mode exec", 23)):
+        scene = said.partition(mode)[2].partition("\n\n")[0]
+        assert re.search(rf"^   \| DB_PASSWORD +s3\*{{12}} +\({size} bytes", scene, re.MULTILINE), mode
+        assert re.search(r"^   \| /etc/web/signing.key +\*{12} +\(64 bytes", scene, re.MULTILINE), mode
+        assert "the process has what was stored, byte for byte" in scene, mode
+        assert re.search(r"^   \| SENTRY_DSN", scene, re.MULTILINE) is None, mode
     _assert_no_value(said)
     assert own_run.processes() == []
     assert own_run.left() == []
+
+
+def test_a_machine_without_a_launcher(own_run: Run):
+    """The scene of mode exec is left out and says why; everything else is told."""
+    (own_run.folder / "sitecustomize.py").write_text("import platform\nplatform.machine = lambda: 'riscv64'\n")
+    demo = own_run.start(PYTHONPATH=str(own_run.folder), PYTHONDONTWRITEBYTECODE="1")
+    said, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 0, said
+    assert "Left out on this machine: there is no launcher for riscv64; it is made for amd64 and arm64." in said
+    assert "exec/launcher" not in said
+    assert "did you mean DB_PASSWORD?" in said
 
 
 def test_ctrl_c_cleans_up(own_run: Run):

@@ -42,6 +42,12 @@ def test_order_and_expansion(volumes: Path):
     ]
 
 
+def test_the_command_line():
+    """`$(VAR)` is put in from the environment; a mark for the launcher is escaped, and is a mark afterwards."""
+    container = {"command": ["/run/launcher", "app"], "args": ["$(PLAIN)", "$$(tfy-secret:KEY)", "$(NOBODY)"]}
+    assert kubelet.argv(container, {"PLAIN": b"x"}) == [b"/run/launcher", b"app", b"x", b"$(tfy-secret:KEY)", b"$(NOBODY)"]
+
+
 def test_optional_and_absent_is_unset(volumes: Path):
     assert kubelet.environment({"name": "app", "env": [from_file("X", "absent", optional=True)]}, volumes) == {}
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from contract.envfile import LIMITS, cannot_carry, no_variable
 from docs import generate, tables
 from docs.generate import generated, main, pages
 from docs.tables import TABLES, Stale
+from docs.words import SAMPLES
 from webhook.problem import Reason
 
 
@@ -61,8 +63,23 @@ def test_a_broken_mark_is_told(text: str, said: str):
 def test_a_code_without_words_is_told(monkeypatch: pytest.MonkeyPatch):
     fewer = {reason: words for reason, words in tables.REASONS.items() if reason is not Reason.CRASH}
     monkeypatch.setattr(tables, "REASONS", fewer)
-    with pytest.raises(Stale, match="docs/words.py does not fit webhook.problem.Reason: add words for CRASH"):
+    with pytest.raises(Stale, match="docs/words.py, REASONS, does not fit webhook.problem.Reason: add words for CRASH"):
         tables.reasons()
+
+
+@pytest.mark.parametrize("code", LIMITS)
+def test_a_sample_breaks_the_limit_that_it_stands_for(code: str):
+    """The table of what each mode carries asks the rules with these; a sample that breaks another limit would make it wrong."""
+    limit = cannot_carry(SAMPLES[code][1], "NAME")
+    assert limit is LIMITS[code]
+    assert limit.exec_carries == (no_variable("NAME", SAMPLES[code][1]) is None)
+
+
+def test_what_each_mode_carries():
+    rows = {row.split(" | ")[0].removeprefix("| "): row.split(" | ")[1:4] for row in tables.carried().splitlines()[2:]}
+    assert rows["is anything else"] == ["yes", "yes", "yes"]
+    assert rows["holds a single quote"] == ["no", "yes", "yes"]
+    assert rows["holds a NUL byte"] == ["no", "no", "yes"]
 
 
 def test_cells_keep_the_table_whole():

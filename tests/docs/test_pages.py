@@ -20,6 +20,7 @@ _FOLDERS = (
     "webhook",
     "broker",
     "initcontainer",
+    "launcher",
     "manifests",
     "images",
     "demo",
