@@ -38,11 +38,11 @@ class Admission:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One HTTP request; the body of a refusal of the request itself is `{"message": ...}`."""
         try:
-            if request.path != PATH:
+            if request.raw_path.partition("?")[0] != PATH:  # API servers add ?timeout=5s; `path` would parse and decode it all
                 raise BrokenReview(404, f"POST {PATH} is all there is")
             if request.method != "POST":
                 raise BrokenReview(405, f"POST {PATH}, not {request.method[:16]}")
-            if request.content_type != "application/json":
+            if request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
                 raise BrokenReview(415, "Content-Type application/json is needed")
             return web.Response(body=await self.review(await _body(request)), headers=_JSON)
         except BrokenReview as error:

@@ -7,6 +7,8 @@ operations that name an index come before those that shift one.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from contract import keys
 from contract.plan import MAX_BYTES, FileDelivery, Plan, encode_plan
 from webhook.draft import Draft
@@ -19,6 +21,13 @@ from webhook.position import wanted_index
 from webhook.problem import Problem, Reason
 from webhook.settings import InitSettings
 from webhook.target import Findings, Target
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _dumps(document: object) -> str:
+    return _encode(document).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +62,9 @@ def assemble(
             operations += modes[name].deliver(target, draft)
         _deliver_files(target, draft)
         operations += append(f"{target.pointer}/volumeMounts", target.container.volumeMounts, draft.mounts)
-    plan = encode_plan(Plan(around.broker_url, around.broker_ca, tuple(draft.finished() for draft in drafts.values())))
-    if len(plan) > MAX_BYTES:
-        found, fix = f"a plan of {len(plan)} bytes", "split the pod, or shorten the text around the references"
+    plan = encode_plan(Plan(around.broker_url, around.broker_ca, tuple(draft.finished() for draft in drafts.values())), _dumps)
+    if (size := len(plan.encode())) > MAX_BYTES:
+        found, fix = f"a plan of {size} bytes", "split the pod, or shorten the text around the references"
         findings.tell(Problem("spec", Reason.PLAN_TOO_LARGE, found, f"at most {MAX_BYTES} bytes, the kernel's limit for one variable", fix))
         return []
     volumes = [tmpfs_volume(name, around.init) for name in fresh]

@@ -83,8 +83,8 @@ def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
                 outcome = truth.check(reference.place, fqn)
                 if outcome is not None:
                     findings.tell(outcome)
-            if findings.full:
-                return
+                    if findings.full:
+                        return
         for file, fqn in target.files:
             findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
 

@@ -5,6 +5,7 @@ No command rewrite, so probes, hooks, `kubectl exec` and `$(VAR)` see the variab
 
 from contract import keys
 from contract.plan import EnvDelivery
+from contract.references import Template
 from webhook.draft import Draft
 from webhook.patch import Op, replace
 from webhook.reference import EnvReference
@@ -38,7 +39,13 @@ class Envfile:
 
     def _rewrite(self, reference: EnvReference, volume: str, path: str) -> Op:
         source: dict[str, str | bool] = {"volumeName": volume, "path": path, "key": keys.ENVFILE_KEY}
-        template = reference.template
-        if not any(template.texts) and all(fqn.optional for fqn in template.fqns):
+        if _may_be_absent(reference.template):
             source["optional"] = True  # all absent is a file without the key: the variable is then left unset
         return replace(reference.pointer, {"name": reference.name, "valueFrom": {"fileKeyRef": source}})
+
+
+def _may_be_absent(template: Template) -> bool:
+    """Whether nothing is left when every optional secret is absent."""
+    if template.whole:
+        return template.fqns[0].optional
+    return not any(template.texts) and all(fqn.optional for fqn in template.fqns)

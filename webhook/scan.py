@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from contract import keys
 from contract.catalog import Catalog
-from contract.fqn import SCHEME, FqnError, ManagedSecret, shorten
+from contract.fqn import SCHEME, Fqn, FqnError, ManagedSecret, shorten
 from contract.plan import FileDelivery
 from contract.references import Template, find_references, looks_like_store_path
 from webhook.files import WantedFile, mount_problem, read_fqn
@@ -33,7 +33,8 @@ def targets_of(spec: PodSpec) -> Iterator[Target]:
 
 def find_env(target: Target, service_links: bool, catalog: Catalog, injection: Injection | None, findings: Findings) -> None:
     """Add the container's references to it, in their order."""
-    start = target.place
+    start, where = target.place, f"{target.pointer}/env"
+    found_fqns: list[Fqn] = []
     delivered = _templates(target, injection)
     if delivered:
         target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
@@ -59,9 +60,11 @@ def find_env(target: Target, service_links: bool, catalog: Catalog, injection: I
                 findings.tell(expanded)
                 continue
             template, parts = expanded, expanded.parts
-        target.references.append(EnvReference(f"{target.pointer}/env/{index}", place, entry.name, template, parts))
-        for fqn in template.fqns:
-            findings.count("managed" if isinstance(fqn.secret, ManagedSecret) else "store")
+        target.references.append(EnvReference(f"{where}/{index}", place, entry.name, template, parts))
+        found_fqns += template.fqns
+    managed = sum(isinstance(fqn.secret, ManagedSecret) for fqn in found_fqns)
+    findings.count("managed", managed)
+    findings.count("store", len(found_fqns) - managed)
 
 
 def _find(value: str, stores: frozenset[str]) -> tuple[Template, tuple[str, ...]] | None:

@@ -48,8 +48,9 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
     references: dict[str, int] = field(default_factory=dict)
 
-    def count(self, kind: str) -> None:
-        self.references[kind] = self.references.get(kind, 0) + 1
+    def count(self, kind: str, number: int = 1) -> None:
+        if number:
+            self.references[kind] = self.references.get(kind, 0) + number
 
     def tell(self, outcome: Problem | str | None) -> None:
         """A problem, a warning, or nothing. What is beyond what anyone is shown is not kept."""

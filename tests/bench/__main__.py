@@ -1,10 +1,10 @@
-"""`python -m tests.bench [webhook | initcontainer]`: the figures of the design's "Numbers to hold", as ratios within one run."""
+"""`python -m tests.bench [webhook | initcontainer | launcher]`: the figures of the design's "Numbers to hold", as ratios within one run."""
 
 import sys
 
-from tests.bench import initcontainer, webhook
+from tests.bench import initcontainer, launcher, webhook
 
-BENCHES = {"webhook": webhook.run, "initcontainer": initcontainer.run}
+BENCHES = {"webhook": webhook.run, "initcontainer": initcontainer.run, "launcher": launcher.run}
 
 
 def main() -> None:
