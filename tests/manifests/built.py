@@ -11,6 +11,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 INSTALLABLE = ("base", "overlays/dev", "overlays/embedded", "overlays/cert-manager")
+ADDITION = "overlays/registry-secrets"  # to any of them: rights, and no Deployment
 NAMESPACE = "tfy-secret-system"
 Object = dict[str, Any]
 

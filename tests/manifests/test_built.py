@@ -8,14 +8,16 @@ import pytest
 import yaml
 
 from contract.catalog import Catalog
-from tests.manifests.built import INSTALLABLE, MANIFESTS, NAMESPACE, built, deployments, environment, one
+from tests.manifests.built import ADDITION, INSTALLABLE, MANIFESTS, NAMESPACE, built, deployments, environment, one
 
 OF_OTHERS = ("tfy-secret.dev/", "cert-manager.io/", "apiextensions.k8s.io/")  # these schemas are not among Kubernetes' own
 
 
 def test_objects_are_as_kubernetes_wants_them() -> None:
     """No unknown field and no wrong type, by the strict schemas of the oldest and the newest version that envfile needs."""
-    documents = {json.dumps(o, sort_keys=True): o for folder in INSTALLABLE for o in built(folder)}  # most are in several folders
+    documents = {
+        json.dumps(o, sort_keys=True): o for folder in (*INSTALLABLE, ADDITION) for o in built(folder)
+    }  # most are in several folders
     checked = [o for o in documents.values() if not o["apiVersion"].startswith(OF_OTHERS)]
     assert {"Deployment", "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy", "NetworkPolicy"} <= {o["kind"] for o in checked}
     for document in checked:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.manifests.built import INSTALLABLE, NAMESPACE, built, deployments, one
+from webhook.registry.pull_secrets import OVERLAY
+from tests.manifests.built import ADDITION, INSTALLABLE, NAMESPACE, built, deployments, one
 
 READ = ["get", "list", "watch"]
 OURS = {"apiGroups": ["tfy-secret.dev"], "resources": ["secretstores", "secretgroups"], "verbs": READ}
@@ -45,6 +46,19 @@ def test_each_role_is_bound_to_its_own_account_alone(folder: str) -> None:
         assert binding["roleRef"]["name"] == binding["metadata"]["name"]
         assert binding["roleRef"]["kind"] == binding["kind"].removesuffix("Binding")
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}]
+
+
+def test_pull_secrets_are_an_addition() -> None:
+    """overlays/registry-secrets gives the webhook `get` of Secrets and ServiceAccounts, and does nothing else; no installation has it."""
+    role, binding = sorted(built(ADDITION), key=lambda o: o["kind"])
+    assert (role["kind"], role["rules"]) == ("ClusterRole", [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["get"]},
+    ])  # fmt: skip
+    assert binding["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": role["metadata"]["name"]}
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "tfy-secret-webhook", "namespace": NAMESPACE}]
+    assert all(role["metadata"]["name"] != o["metadata"]["name"] for folder in INSTALLABLE for o in built(folder))
+    assert OVERLAY == f"manifests/{ADDITION}", "the webhook's message names this folder"
 
 
 @pytest.mark.parametrize("folder", INSTALLABLE)
