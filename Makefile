@@ -15,7 +15,7 @@ help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(HERE)Makefile | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(STAMP) ## make the virtual environment with the locked, hashed packages
-$(STAMP): $(HERE)requirements/dev.txt $(HERE)Makefile
+$(STAMP): $(HERE)requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) ..." && $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(HERE)requirements/dev.txt
