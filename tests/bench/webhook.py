@@ -32,10 +32,11 @@ class Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICK
 
-    def memory(self) -> float:
-        """Peak resident memory, MiB."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    def memory(self) -> str:
+        """Peak resident memory, and how much is its own now: the rest are files (libraries) that replicas share."""
+        lines = dict(line.split(":", 1) for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines())
+        peak, own = (int(lines[name].split()[0]) / 1024 for name in ("VmHWM", "RssAnon"))
+        return f"{peak:.0f} MiB resident, {own:.0f} MiB its own"
 
     async def ask(self, body: bytes, count: int, pause: float = 0.0) -> list[float]:
         """Send reviews one after another on one connection, one each `pause` seconds; the seconds that each took."""
@@ -98,7 +99,7 @@ def run() -> Rows:
                 yield f"CPU a review, {what} ({len(body) / 1000:.1f} KB)", f"{ours:.3f} ms, floor {least:.3f} ms: {ours / least:.2f} x (target < {target:g} x)"
             took = sorted(asyncio.run(webhook.ask(bodies["7 KB pod, 10 references"][0], 1000, 0.01)))
             yield "latency at 100 reviews a second", f"p50 {statistics.median(took) * 1000:.2f} ms, p99 {took[989] * 1000:.2f} ms (target p99 < 2 ms)"
-            yield "webhook's peak memory", f"{webhook.memory():.0f} MiB (target < 50 MiB); floor {floor.memory():.0f} MiB"
+            yield "memory", f"{webhook.memory()} (target < 50 MiB); floor {floor.memory()}"
     yield "this process's own CPU", f"{resource.getrusage(resource.RUSAGE_SELF).ru_utime:.1f} s"
 
 
