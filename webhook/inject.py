@@ -121,6 +121,9 @@ def _parse(text: str) -> Iterator[Any]:
     yield from yaml.load_all(text, Loader=_Loader)
 
 
+_YAML_BREAKS = "\x85\u2028\u2029"  # characters that end a line in YAML 1.1 and become blanks when they are folded
+
+
 class _Loader(yaml.CSafeLoader):
     """Reads `2026-01-01` as text, as Kubernetes does."""
 
@@ -138,9 +141,13 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    """Quoted where kubectl's parser would read something else: it takes `y` for true, and `1e3` or `-.5` for numbers."""
-    other = text.lower() in ("y", "n") or text[:1] in "0123456789+-."
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if other and text.isprintable() else None)
+    """Quoted where a parser would read something else: kubectl's takes `y` for true, and `1e3` or `-.5` for numbers."""
+    style = None
+    if any(line_break in text for line_break in _YAML_BREAKS):
+        style = '"'  # where they are escaped
+    elif text.isprintable() and (text.lower() in ("y", "n") or text[:1] in "0123456789+-."):
+        style = "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
 _Dumper.add_representer(str, _text)
