@@ -1,17 +1,23 @@
 """The demo's container runtime: the real launcher starts a process with the variables of its file, and nothing of ours."""
 
+import io
 import json
 import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from contract.keys import EXEC_ENV, EXEC_LAUNCHER, EXEC_MOUNT
 from demo import container as runtime
 from demo.container import Container, launcher_here
+from demo.delivery import exec_mode
 from demo.errors import DemoError, NotHere
+from demo.scenery import Scenery
+from demo.screen import Screen
+from demo.stage import Stage
 from initcontainer.launch import encode
 from launcher.build import CPUS
 
@@ -74,10 +80,17 @@ def test_an_app_that_cannot_start_says_why(volumes: Path):
         Container(spec, volumes, volumes.parent / "root").run()
 
 
-def test_a_machine_without_a_launcher(monkeypatch: pytest.MonkeyPatch):
+def test_a_machine_without_a_launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The scene of mode exec says why it is left out, and asks nobody for anything."""
     monkeypatch.setattr(runtime.platform, "machine", lambda: "s390x")
-    with pytest.raises(NotHere, match="no launcher for s390x; it is made for amd64 and arm64"):
+    with pytest.raises(NotHere, match="there is no launcher for s390x; it is made for amd64 and arm64"):
         launcher_here()
+    out = io.StringIO()
+    nobody = cast(Any, None)
+    exec_mode(Stage(Screen(out), Scenery(tmp_path, tmp_path, "", ""), nobody, nobody, "", nobody), {})
+    assert out.getvalue().splitlines()[2:] == [
+        "   Left out on this machine: there is no launcher for s390x; it is made for amd64 and arm64."
+    ]
 
 
 def test_the_image_has_python(volumes: Path):

@@ -41,17 +41,6 @@ def test_tells_the_whole_story_and_leaves_nothing(own_run: Run):
     assert own_run.left() == []
 
 
-def test_a_machine_without_a_launcher(own_run: Run):
-    """The scene of mode exec is left out and says why; everything else is told."""
-    (own_run.folder / "sitecustomize.py").write_text("import platform\nplatform.machine = lambda: 'riscv64'\n")
-    demo = own_run.start(PYTHONPATH=str(own_run.folder), PYTHONDONTWRITEBYTECODE="1")
-    said, _ = demo.communicate(timeout=120)
-    assert demo.returncode == 0, said
-    assert "Left out on this machine: there is no launcher for riscv64; it is made for amd64 and arm64." in said
-    assert "exec/launcher" not in said
-    assert "did you mean DB_PASSWORD?" in said
-
-
 def test_ctrl_c_cleans_up(own_run: Run):
     """In the middle of the story, with both servers running: exit 130, and nothing is left."""
     demo = own_run.start()
