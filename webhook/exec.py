@@ -148,7 +148,9 @@ class Exec:
 
 
 def is_wrapped(command: list[str] | None) -> bool:
-    return bool(command) and tuple((command or ())[:2]) == LAUNCH
+    """Whether the launcher is there already; another webhook may since have put a wrapper of its own in front."""
+    words = tuple(command or ())
+    return any(words[index : index + len(LAUNCH)] == LAUNCH for index, word in enumerate(words) if word == LAUNCH[0])
 
 
 def _wrap(where: str, words: list[str], names: set[str]) -> list[Op]:

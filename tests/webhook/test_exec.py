@@ -238,6 +238,19 @@ def test_another_webhook_adds_to_a_wrapped_container() -> None:
     assert skipped(again, EXEC) == "already_done"
 
 
+def test_another_webhook_puts_its_wrapper_in_front() -> None:
+    """Ours is found behind it: nothing is wrapped or mounted again."""
+    patched = injected(pod(container(command=["/app"], env=env(A=KEY), livenessProbe={"exec": {"command": ["check"]}})), EXEC)
+    first(patched)["command"].insert(0, "/other/wrapper")
+    first(patched)["livenessProbe"]["exec"]["command"].insert(0, "/other/wrapper")
+    assert skipped(patched, EXEC) == "already_done"
+    first(patched)["env"] += env(B=STRIPE)
+    again = first(injected(patched, EXEC))
+    assert again["command"] == ["/other/wrapper", *LAUNCH, "/app"]
+    assert again["livenessProbe"]["exec"]["command"] == ["/other/wrapper", *LAUNCH, "check"]
+    assert len(again["volumeMounts"]) == 1
+
+
 def test_a_plain_variable_that_is_added_later_and_names_a_reference() -> None:
     """The kubelet would put in the empty value."""
     patched = injected(pod(container(command=["/app"], env=env(A=KEY))), EXEC)
