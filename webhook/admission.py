@@ -18,7 +18,7 @@ from webhook.exec import Images
 from webhook.planning import Ask, Cluster, Decision, Inject, Reject, plan_injection
 from webhook.pod import Pod, RawReview, Review
 from webhook.problem import Problem, Reason
-from webhook.review import MAX_BYTES, MAX_WARNINGS, allowed, answer, crashed, decode_review
+from webhook.review import MAX_BYTES, allowed, answer, crashed, decode_review
 
 PATH = "/mutate"
 _JSON = {"Content-Type": "application/json"}
@@ -101,9 +101,6 @@ class Admission:
 
     def _count(self, review: Review | RawReview, decision: Decision, start: float) -> None:
         self._metrics.count(decision, perf_counter() - start)
-        if decision.warnings:
-            # They reach whoever created the pod, which for a Deployment is a controller's log: the operator needs them too.
-            log.info("pod_warned", warnings=decision.warnings[:MAX_WARNINGS], **_names(review))
         if isinstance(decision, Reject):
             log.info("pod_refused", reasons=[problem.reason.value for problem in decision.problems], **_names(review))
         elif isinstance(decision, Inject):
