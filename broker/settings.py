@@ -14,7 +14,6 @@ from service.settings import (
     LISTEN,
     LOG_LEVEL,
     MANIFESTS,
-    METRICS_LISTEN,
     TENANT,
     TENANT_ADMINS,
     TLS_DIR,
@@ -23,6 +22,7 @@ from service.settings import (
     Setting,
     count,
     flag,
+    metrics_listen,
     optional_path,
     seconds,
 )
@@ -113,7 +113,7 @@ class Settings:
         settings = cls(
             tenant=reader.read(TENANT),
             listen=reader.read(LISTEN),
-            metrics_listen=reader.read(METRICS_LISTEN),
+            metrics_listen=metrics_listen(reader),
             tls_dir=tls_dir or Path(),
             manifests=reader.read(MANIFESTS),
             log_level=reader.read(LOG_LEVEL),

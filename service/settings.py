@@ -158,7 +158,10 @@ def optional_address(value: str) -> Address | None:
 TENANT = Setting("TFY_SECRET_TENANT", filled, None, "The tenant that this installation serves: the first part of every managed FQN.")
 LISTEN = Setting("TFY_SECRET_LISTEN", address, "0.0.0.0:8443", "Where to serve, over TLS (`host:port`; port 0 takes a free one).")
 METRICS_LISTEN = Setting(
-    "TFY_SECRET_METRICS_LISTEN", optional_address, "0.0.0.0:9090", "Plain HTTP for `/metrics`, `/livez` and `/readyz`; empty turns it off."
+    "TFY_SECRET_METRICS_LISTEN",
+    optional_address,
+    "0.0.0.0:9090",
+    "Plain HTTP for `/metrics`, `/livez` and `/readyz`; empty turns it off, as TFY_SECRET_MANIFESTS does unless an address is given.",
 )
 TLS_DIR = Setting("TFY_SECRET_TLS_DIR", optional_path, "", "Folder with `tls.crt`, `tls.key` and `ca.crt`, reloaded when they change.")
 MANIFESTS = Setting(
@@ -168,4 +171,12 @@ LOG_LEVEL = Setting("TFY_SECRET_LOG_LEVEL", choice("debug", "info", "warning", "
 TENANT_ADMINS = Setting(
     "TFY_SECRET_TENANT_ADMINS", names, "", "Subjects (comma-separated) that have every role in every group, e.g. `team:platform`."
 )
+
+
+def metrics_listen(reader: Reader) -> Address | None:
+    """Off-cluster webhook and broker share a machine, and one port would not do for both: there it is on only when asked for."""
+    address = reader.read(METRICS_LISTEN)
+    return address if reader.given(METRICS_LISTEN) or not reader.given(MANIFESTS) else None
+
+
 COMMON: tuple[Setting[Any], ...] = (TENANT, LISTEN, METRICS_LISTEN, TLS_DIR, MANIFESTS, LOG_LEVEL, TENANT_ADMINS)
