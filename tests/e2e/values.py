@@ -85,7 +85,12 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "INVALID_UTF8": (b"\xff\xfe" + _text(marker()), "not valid UTF-8"),
     "LINE_OF_64_KIB": (_line(64 * 1024), "line of 64 KiB or more"),
 }
+# As long as Linux passes to a program, name, '=' and NUL included, and one byte more.
+LONGEST = 128 * 1024 - len("LONGEST") - 2
+TOO_LONG = 128 * 1024 - len("TOO_LONG") - 2 + 1
 OTHERS: dict[str, bytes] = {
+    "LONGEST": _line(LONGEST),
+    "TOO_LONG": _line(TOO_LONG),
     "OTHER": _text(marker()),
     "ALL_BYTES": bytes(range(256)) + _text(marker()),
 }
