@@ -13,7 +13,7 @@ from typing import Any
 
 from broker.errors import BrokerError, Misconfigured
 from broker.settings import BROKER_CA_FILE_ENV, BROKER_URL_ENV, EMBEDDED_DB, EMBEDDED_KEY_FILE, TOKEN_ENV
-from service.settings import MANIFESTS, TENANT, SettingsError, url
+from service.settings import TENANT, SettingsError, url
 
 NAME_HELP = "tfy-secret://<tenant>:<group>:<key>, or <tenant>:<group>:<key>, or <group>:<key> with TFY_SECRET_TENANT"
 
@@ -147,13 +147,13 @@ def _token(file: Path | None, environ: Mapping[str, str]) -> str:
 
 
 def _embedded(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Any:
-    from broker.direct import EmbeddedSecrets, choose_store, read_catalog
+    from broker.direct import EmbeddedSecrets, choose_store
+    from broker.lookup import find_catalog
     from broker.stores.embedded import Embedded
 
     db, key_file = _embedded_files(environ)
     tenant = _needed(TENANT.name, environ)
-    manifests = environ.get(MANIFESTS.name)
-    catalog = read_catalog(tenant, Path(manifests) if manifests else None)
+    catalog = find_catalog(tenant, environ)
     store = choose_store(arguments.store_fqn, catalog)
     return EmbeddedSecrets(Embedded.open(db, key_file, store), tenant, catalog)
 

@@ -1,7 +1,7 @@
 """The embedded store as the command line uses it without a broker: for a first run, and for repairs on the broker's volume.
 
 Whoever can read the database's key file is its operator, so there are no roles here and no audit. Rows belong to one SecretStore's
-FQN: the one given, or the only embedded one in the manifests.
+FQN: the one given, or the only embedded one in the manifests or the cluster.
 """
 
 import sys
@@ -78,7 +78,7 @@ def choose_store(given: str | None, catalog: Catalog | None) -> str:
     if len(embedded) == 1:
         return embedded[0].fqn
     found = ", ".join(sorted(store.fqn for store in embedded)) or "none"
-    where = "TFY_SECRET_MANIFESTS is not set" if catalog is None else f"embedded SecretStores in TFY_SECRET_MANIFESTS: {found}"
+    where = "TFY_SECRET_MANIFESTS is not set, and this is no cluster" if catalog is None else f"embedded SecretStores: {found}"
     raise Misconfigured(f"{where}. To fix: say which store with --store-fqn, e.g. --store-fqn acme/embedded/default")
 
 

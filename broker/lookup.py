@@ -1,4 +1,4 @@
-"""Find one SecretStore by its name, for `check-store`: in the folder of manifests, or in the cluster that we run in."""
+"""What the command line knows of stores and groups: from the folder of manifests, or from the cluster that it runs in."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from broker.direct import read_catalog
 from broker.errors import Misconfigured
 from broker.settings import ALLOW_LOOPBACK_STORES, EMBEDDED_DB, EMBEDDED_KEY_FILE
 from broker.stores.registry import StoreSettings
-from contract.catalog import STORE
+from contract.catalog import GROUP, STORE, Catalog
 from contract.keys import API_VERSION
 from contract.resources import ResourceError, SecretStore, parse_store
 from service.kube import Kube, KubeError
@@ -20,6 +20,14 @@ def find_store(name: str, environ: Mapping[str, str]) -> SecretStore:
     """Raises Misconfigured, with every fault of a manifest that cannot be used."""
     folder = environ.get(MANIFESTS.name)
     return _in_folder(name, Path(folder)) if folder else asyncio.run(_in_cluster(name))
+
+
+def find_catalog(tenant: str, environ: Mapping[str, str]) -> Catalog | None:
+    """All of them; None where there is neither folder nor cluster. Raises Misconfigured."""
+    folder = environ.get(MANIFESTS.name)
+    if folder:
+        return read_catalog(tenant, Path(folder))
+    return asyncio.run(_cluster_catalog(tenant)) if environ.get("KUBERNETES_SERVICE_HOST") else None
 
 
 def store_settings(environ: Mapping[str, str]) -> StoreSettings:
@@ -44,6 +52,18 @@ def _in_folder(name: str, folder: Path) -> SecretStore:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise Misconfigured(f"SecretStore {name}: not in {folder}; there: {', '.join(sorted(catalog.stores)) or 'none'}{hint}")
     return store
+
+
+async def _cluster_catalog(tenant: str) -> Catalog:
+    catalog = Catalog(tenant)
+    try:
+        async with Kube.in_cluster() as kube:
+            for kind, plural in ((STORE, "secretstores"), (GROUP, "secretgroups")):
+                for item in (await kube.get(f"/apis/{API_VERSION}/{plural}"))["items"]:
+                    catalog.put({"apiVersion": API_VERSION, **item, "kind": kind})
+    except KubeError as error:
+        raise Misconfigured(f"SecretStores and SecretGroups cannot be read: {error.message}") from None
+    return catalog
 
 
 async def _in_cluster(name: str) -> SecretStore:
