@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from contract.envfile import LIMITS, LINE_LIMIT, cannot_carry, parse, render
+from contract.envfile import LIMITS, LINE_LIMIT, cannot_carry, no_variable, parse, render
 
 # The longest value of one line: `VALUE='` in front, `'` behind, and the whole must be shorter than the limit.
 LONGEST = LINE_LIMIT - 1 - len("VALUE='") - len("'")
@@ -151,6 +151,23 @@ def test_kubernetes_own_errors(content: str, message: str) -> None:
         parse(content.encode(), "VALUE")
     assert str(caught.value) == message
     assert _outcome(_parse_env, content.encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        pytest.param("A", b"a\n" * 65_534 + b"b", None, id="longest-string"),
+        pytest.param("A", b"a\n" * 65_535, "too-long", id="one-byte-longer"),
+        pytest.param("AB", b"a\n" * 65_534 + b"b", "too-long", id="the-name-counts"),
+        pytest.param("Ä", b"a\n" * 65_534 + b"b", "too-long", id="in-bytes"),
+        pytest.param("A", b"a\n" * 65_535 + b"\0", "nul", id="nul-first"),
+    ],
+)
+def test_what_linux_passes_to_a_program(name: str, value: bytes, code: str | None) -> None:
+    """`NAME=value` and its NUL are at most 128 KiB, in any mode."""
+    limit = cannot_carry(value, name)
+    assert (limit and limit.code) == code
+    assert no_variable(name, value) == limit
 
 
 def test_an_absent_optional_secret_is_an_empty_file() -> None:

@@ -36,14 +36,14 @@ _CONTAINERS = st.builds(
 _PLANS = st.builds(Plan, _TEXT, _TEXT, st.lists(_CONTAINERS, max_size=3).map(tuple))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(_PLANS)
 def test_round_trip(plan: Plan) -> None:
     """Whatever texts, names, paths and modes a plan holds, the init container reads an equal one."""
     assert decode_plan(encode_plan(plan)) == plan
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(_PLANS)
 def test_passes_kubernetes(plan: Plan) -> None:
     """No `$` that the kubelet could expand, no raw scheme that the backstop policy would refuse, one line of ASCII."""

@@ -18,6 +18,10 @@ def store(name: Any = "ssm", fqn: Any = "acme/aws/ssm", provider: Any = None, **
     return {"apiVersion": API, "kind": "SecretStore", "metadata": {"name": name}, "spec": spec}
 
 
+def _vault(auth: Any) -> dict[str, Any]:
+    return store(provider={"vault": {"address": "https://v", "mount": "kv", "auth": auth}})
+
+
 def group(name: Any = "payments", **spec: Any) -> dict[str, Any]:
     return {"apiVersion": API, "kind": "SecretGroup", "metadata": {"name": name}, "spec": {"store": "ssm", **spec}}
 
@@ -127,6 +131,19 @@ def test_group() -> None:
             store(provider={"vault": {"address": "https://a", "mount": "m", "auth": {"tokenFile": "/t"}, "kvVersion": True}}),
             "spec.provider.vault.kvVersion: 1 or 2 is needed",
             id="true-for-a-number",
+        ),
+        pytest.param(_vault("x"), "spec.provider.vault.auth: an object is needed", id="text-for-a-login"),
+        pytest.param(_vault({}), "spec.provider.vault.auth: allowed: exactly one of kubernetes, jwt, appRole, tokenFile", id="no-login"),
+        pytest.param(
+            _vault({"tokenFile": "/t", "kubernetes": {"role": "r"}}),
+            "spec.provider.vault.auth: allowed: exactly one of kubernetes, jwt, appRole, tokenFile",
+            id="two-logins",
+        ),
+        pytest.param(_vault({"kubernetes": {}}), "spec.provider.vault.auth.kubernetes.role: is missing", id="login-without-a-role"),
+        pytest.param(
+            store(provider={"generic": {"baseUrl": "https://s", "headerFiles": {"A": 1}}}),
+            "spec.provider.generic.headerFiles: an object of strings is needed",
+            id="number-for-a-file",
         ),
         pytest.param(store(extra=1), "spec.extra: unknown field; allowed: allow, fqn, provider", id="unknown-field"),
         pytest.param(store(allow={}), "spec.allow: a list is needed", id="object-for-a-list"),

@@ -86,7 +86,7 @@ def _unknown_stores() -> Json:
 
 def _many_containers_and_files() -> Json:
     entries = [file(f"/f/{n}", "tfy-secret://acme:g:KEY_1") for n in range(250)]
-    return pod(*[container(f"c{n}") for n in range(100)], annotations=files(*entries))
+    return pod(*[container(f"c{n}") for n in range(50)], annotations=files(*entries))
 
 
 def _unknown_containers() -> Json:
@@ -107,9 +107,14 @@ def _annotations() -> Json:
     return pod(container(), annotations={f"{keys.PREFIX}mod{n}": "x" for n in range(20_000)})
 
 
+def _labels() -> Json:
+    return pod(container(), labels={f"{keys.PREFIX}mod{n}": "x" for n in range(20_000)})
+
+
 @pytest.mark.parametrize(
     "manifest",
     [
+        pytest.param(_labels, id="labels-without-number"),
         pytest.param(_unknown_keys, id="unknown-keys-that-are-all-near-something"),
         pytest.param(_same_name, id="one-name-for-all-variables"),
         pytest.param(_beside_variables, id="every-reference-beside-a-variable"),

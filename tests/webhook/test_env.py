@@ -176,6 +176,18 @@ def test_a_reference_in_a_command_line(fields: Json, place: str) -> None:
     )
 
 
+@pytest.mark.parametrize("probe", ["livenessProbe", "readinessProbe", "startupProbe"])
+def test_a_probe_that_names_a_reference(probe: str) -> None:
+    """In a probe the kubelet expands plain values alone: the author is told, and how a shell does it."""
+    manifest = pod(container(env=env(A=KEY, B="x"), **{probe: {"exec": {"command": ["check", "$(A)", "$(B)"]}}}))
+    assert warned(manifest) == (
+        (
+            f"spec.containers[app].{probe}.exec.command: the kubelet puts nothing in for $(A) in a probe; "
+            'to fix: let a shell read it, e.g. ["sh", "-c", "... $A"]'
+        ),
+    )
+
+
 def test_a_variable_without_a_name() -> None:
     """Kubernetes would refuse it too, later and about something else."""
     (message,) = refused(pod(container(env=[{"value": KEY}])))

@@ -94,6 +94,13 @@ def test_unknown(variables: Json, found: str) -> None:
     assert refused(app(**variables)) == [f"spec.containers[app].env[A]: found {found}; allowed: {_ALLOWED}.\nTo fix: {_FIX}."]
 
 
+def test_an_earlier_variable_that_is_malformed() -> None:
+    """Both are told: the one that is wrong, and the one that cannot be known because of it."""
+    first, second = refused(app(A="tfy-secret://acme", B=f"$(A){K}"))
+    assert first.startswith("spec.containers[app].env[A]: found 'tfy-secret://acme'; ")
+    assert second.startswith("spec.containers[app].env[B]: found '$(A)' beside a reference, and its value is not known at admission; ")
+
+
 @pytest.mark.parametrize(
     ("name", "links", "known"),
     [

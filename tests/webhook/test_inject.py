@@ -254,14 +254,12 @@ def test_program_refuses(manifests: Path) -> None:
     ("settings", "stdin", "message"),
     [
         pytest.param({}, b"a: [", "-, line 2: not YAML\n", id="broken-yaml"),
-        pytest.param({"MANIFESTS": "/nowhere/at-all"}, b"", "TFY_SECRET_MANIFESTS: /nowhere/at-all cannot be read\n", id="no-such-folder"),
         pytest.param(
             {"MANIFESTS": ""},
             b"",
             "TFY_SECRET_MANIFESTS: found nothing; inject needs the folder with the SecretStores and SecretGroups\n",
             id="no-folder",
         ),
-        pytest.param({"BROKER_CA_FILE": "/nowhere/ca.crt"}, b"", "/nowhere/ca.crt: the broker's CA cannot be read\n", id="no-such-ca"),
         pytest.param(
             {"MODE": "x", "TENANT": "", "LISTEN": "y"},
             b"",

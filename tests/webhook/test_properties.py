@@ -17,7 +17,7 @@ from webhook.metrics import Metrics
 from webhook.planning import Inject, Reject, Skip
 
 EXEC = cluster(mode="exec")
-SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 def _containers(pod: Json) -> list[Json]:
