@@ -28,13 +28,17 @@ def executed(thing: Object, **annotations: str) -> Object:
 
 
 def on_node(thing: Object, node: str) -> Object:
-    thing["spec"]["nodeSelector"] = {"kubernetes.io/hostname": node}
+    spec = thing["spec"].get("template", thing)["spec"]
+    spec["nodeSelector"] = {"kubernetes.io/hostname": node}
     return thing
 
 
 def start(things: dict[str, Object]) -> None:
     old = old_node()
-    pods.start({name: on_node(thing, old) if old else thing for name, thing in things.items()})
+    for thing in things.values():
+        if old:
+            on_node(thing, old)
+    pods.start(things)
 
 
 @cache

@@ -105,7 +105,7 @@ def when_done(thing: Object) -> Object:
             raise Timeout(f"the pod failed\n{picture(thing['metadata']['namespace'], thing['metadata']['name'])}")
         return found if phase == "Succeeded" else None
 
-    return _until(thing, "Succeeded", look)
+    return until_pod(thing, "Succeeded", look)
 
 
 def when_failed(thing: Object) -> Object:
@@ -118,7 +118,7 @@ def when_failed(thing: Object) -> Object:
             raise Timeout("the pod succeeded, and was to fail")
         return found if phase == "Failed" else None
 
-    return _until(thing, "Failed", look)
+    return until_pod(thing, "Failed", look)
 
 
 def when_ready(thing: Object, restarts: int = 0) -> Object:
@@ -129,10 +129,10 @@ def when_ready(thing: Object, restarts: int = 0) -> Object:
         counts = [c["restartCount"] for c in found["status"]["containerStatuses"]]
         return found if max(counts) >= restarts else None
 
-    return _until(thing, f"Ready, with {restarts} restarts", look)
+    return until_pod(thing, f"Ready, with {restarts} restarts", look)
 
 
-def _until(thing: Object, what: str, look: Any) -> Object:
+def until_pod(thing: Object, what: str, look: Any) -> Object:
     namespace, name = thing["metadata"]["namespace"], thing["metadata"]["name"]
     return until(f"pod {namespace}/{name} is {what}", look, READY_SECONDS, lambda: picture(namespace, name))
 

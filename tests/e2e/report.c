@@ -1,16 +1,20 @@
-/* The one static program of an image without a shell: tells name, length and FNV-1a digest of each variable that an app was given. */
+/* The one static program of an image without a shell: tells length and FNV-1a digest of each variable and word that an app was given. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+static void tell(const char *text) {
+  uint64_t digest = 0xcbf29ce484222325u;
+  for (const unsigned char *byte = (const unsigned char *)text; *byte; byte++) digest = (digest ^ *byte) * 0x100000001b3u;
+  printf(" %zu %016llx\n", strlen(text), (unsigned long long)digest);
+}
+
 int main(int count, char **words, char **environment) {
-  (void)count, (void)words;
+  for (int i = 0; i < count; i++) printf("word:%d", i), tell(words[i]);
   for (; *environment; environment++) {
     const char *equals = strchr(*environment, '=');
     if (!equals) continue;
-    uint64_t digest = 0xcbf29ce484222325u;
-    for (const unsigned char *byte = (const unsigned char *)equals + 1; *byte; byte++) digest = (digest ^ *byte) * 0x100000001b3u;
-    printf("env:%.*s %zu %016llx\n", (int)(equals - *environment), *environment, strlen(equals + 1), (unsigned long long)digest);
+    printf("env:%.*s", (int)(equals - *environment), *environment), tell(equals + 1);
   }
   return 0;
 }

@@ -1,13 +1,11 @@
 """Containers of every kind: init containers, native sidecars, an image without a shell, two that must not know of each other."""
 
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e import pods
+from tests.e2e import pods, scratch
 from tests.e2e.kubectl import get, kubectl
 from tests.e2e.pods import STAY, container, pod, told
 from tests.e2e.shared import load_image, only_here
@@ -94,21 +92,10 @@ def test_the_report_on_tokens_can_find_one() -> None:
 @only_here
 def test_an_image_of_one_static_binary_without_a_command_has_its_value(tmp_path: Path) -> None:
     """FROM scratch: no shell, no libc, nothing to wrap; the entrypoint is the image's own."""
-    compiler = shutil.which("gcc") or pytest.skip("needs a C compiler that links statically")
-    source = Path(__file__).with_name("report.c")
-    (tmp_path / "root").mkdir()
-    subprocess.run([compiler, "-Os", "-static", "-o", tmp_path / "root/report", source], check=True)
-    load_image(SCRATCH_IMAGE, tmp_path / "root", ["/report"])
+    load_image(SCRATCH_IMAGE, scratch.program(tmp_path), [scratch.ENTRYPOINT])
     pods.start({"scratch": SCRATCH})
     pods.when_done(SCRATCH)
     report = told(pods.APPS, "scratch")
     kubectl("-n", pods.APPS, "delete", "pod", "scratch", "--wait=false")
-    wanted = f"{len(text('PLAIN'))} {_fnv1a(text('PLAIN').encode())}"
+    wanted = scratch.digest_of_text(text("PLAIN"))
     assert report["env:DB"] == wanted
-
-
-def _fnv1a(content: bytes) -> str:
-    found = 0xCBF29CE484222325
-    for byte in content:
-        found = (found ^ byte) * 0x100000001B3 % 2**64
-    return f"{found:016x}"
