@@ -18,7 +18,7 @@ _SET_GROUP = 0o2000  # on a volume's folder with fsGroup: what is made in it get
 ASIDE = ".tfy-secret-aside-"
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_STOPPING = {signal.SIGTERM, signal.SIGINT}
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
 @record
@@ -136,15 +136,22 @@ def _refuse_folder(name: str, folder: int) -> None:
 
 
 def _rename(asides: "Sequence[_Aside]") -> None:
-    """All of them, with SIGTERM held back meanwhile."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    """All of them, with SIGTERM held back meanwhile.
+
+    By a handler and not by the thread's mask: a signal for the process goes to any thread that does not block it.
+    """
+    held: list[int] = []
+    before = {number: signal.signal(number, lambda number, _frame: held.append(number)) for number in _STOPPING}
     try:
         for aside in asides:
             os.rename(aside.aside, aside.name, src_dir_fd=aside.folder, dst_dir_fd=aside.folder)
     except OSError as error:
         raise CannotWrite(f"file {aside.name}: {_reason(error)}") from error
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if held:
+            os.kill(os.getpid(), held[0])
 
 
 def _remove(name: str, folder: int) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import threading
+import time
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -242,10 +244,13 @@ def test_a_signal_between_two_renames_waits_for_the_last(memory: Path, app: Path
 
     real = os.rename
     before = signal.signal(signal.SIGTERM, stop)
+    other = threading.Thread(target=time.sleep, args=(0.3,))  # a signal for the process may go to any thread
+    other.start()
     monkeypatch.setattr(module.os, "rename", rename)
     try:
         with pytest.raises(Interrupted):
             deliver(str(memory), [volume({"A": b"x", "B": b"y", "C": b"z"})])
     finally:
         signal.signal(signal.SIGTERM, before)
+        other.join()
     assert found(app) == {"A": b"x", "B": b"y", "C": b"z"}
