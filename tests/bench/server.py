@@ -33,7 +33,11 @@ INIT = InitSettings("localhost/tfy-secret-init:dev", "IfNotPresent", "100m", "64
 def catalog() -> Catalog:
     head = {"apiVersion": "tfy-secret.dev/v1alpha1"}
     store = {"fqn": "acme/embedded/default", "provider": {"embedded": {}}}
-    group = {"store": "embedded", "keys": [f"KEY_{i}" for i in range(200)], "collaborators": [{"role": "secret-group-consumer", "subject": "namespace:shop"}]}
+    group = {
+        "store": "embedded",
+        "keys": [f"KEY_{i}" for i in range(200)],
+        "collaborators": [{"role": "secret-group-consumer", "subject": "namespace:shop"}],
+    }
     return Catalog("acme", [head | {"kind": "SecretStore", "metadata": {"name": "embedded"}, "spec": store},
                             head | {"kind": "SecretGroup", "metadata": {"name": "payments"}, "spec": group}])  # fmt: skip
 

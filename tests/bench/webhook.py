@@ -41,7 +41,10 @@ class Server:
     async def ask(self, body: bytes, count: int, pause: float = 0.0) -> list[float]:
         """Send reviews one after another on one connection, one each `pause` seconds; the seconds that each took."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port, ssl=self.context, server_hostname="localhost")
-        request = f"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        request = (
+            f"POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
         took, begin = [], perf_counter()
         for number in range(count):
             if pause:
@@ -61,7 +64,9 @@ class Server:
 
 @contextmanager
 def server(kind: str, folder: str) -> Iterator[Server]:
-    with subprocess.Popen([sys.executable, "-m", "tests.bench.server", kind, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.server", kind, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             port = int(process.stdout.readline())
             yield Server(process, port, ssl.create_default_context(cafile=f"{folder}/ca.crt"))
@@ -96,9 +101,15 @@ def run() -> Rows:
         with server("floor", folder) as floor, server("webhook", folder) as webhook:
             for what, (body, count, target) in bodies.items():
                 least, ours = cpu_per_review(floor, body, count), cpu_per_review(webhook, body, count)
-                yield f"CPU a review, {what} ({len(body) / 1000:.1f} KB)", f"{ours:.3f} ms, floor {least:.3f} ms: {ours / least:.2f} x (target < {target:g} x)"
+                yield (
+                    f"CPU a review, {what} ({len(body) / 1000:.1f} KB)",
+                    f"{ours:.3f} ms, floor {least:.3f} ms: {ours / least:.2f} x (target < {target:g} x)",
+                )
             took = sorted(asyncio.run(webhook.ask(bodies["7 KB pod, 10 references"][0], 1000, 0.01)))
-            yield "latency at 100 reviews a second", f"p50 {statistics.median(took) * 1000:.2f} ms, p99 {took[989] * 1000:.2f} ms (target p99 < 2 ms)"
+            yield (
+                "latency at 100 reviews a second",
+                f"p50 {statistics.median(took) * 1000:.2f} ms, p99 {took[989] * 1000:.2f} ms (target p99 < 2 ms)",
+            )
             yield "memory", f"{webhook.memory()} (target < 50 MiB); floor {floor.memory()}"
     yield "this process's own CPU", f"{resource.getrusage(resource.RUSAGE_SELF).ru_utime:.1f} s"
 
