@@ -1,5 +1,6 @@
 """Checks of a pod that wants secrets: can it have them where it runs, may it have them, are our names free."""
 
+from collections import Counter
 from urllib.parse import urlsplit
 
 from contract import keys
@@ -52,15 +53,16 @@ def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None
     taken = {volume.name for volume in spec.volumes or ()} - ours
     if injection is None and keys.TOKEN_VOLUME in taken:
         findings.tell(_taken(keys.TOKEN_VOLUME))
-    seen: set[str] = set()
+    # Also the names of containers that want nothing: the plan, and with it a later call, knows containers by name alone.
+    times = Counter(container.name for container in (*(spec.initContainers or ()), *(spec.containers or ())))
     for target in wanted:
         name = target.container.name
-        if not name or name in seen:
+        if not name or times[name] > 1:
             what = f"a second container '{name}'" if name else "a container without a name"
             findings.tell(Problem(target.place, Reason.NAME_TAKEN, what, "a name of its own for each container", "name the container"))
+            times[name] = 1  # told once
         elif volume_name(name) in taken:
             findings.tell(_taken(volume_name(name)))
-        seen.add(name)
         for reference in target.references:
             if not reference.name:
                 findings.tell(Problem(reference.place, Reason.NAME_TAKEN, "a variable without a name", "a name", "name the variable"))

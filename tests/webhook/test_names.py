@@ -72,6 +72,14 @@ def test_two_of_ours() -> None:
             id="twice",
         ),
         pytest.param(
+            [container(), container(env=env(B=KEY))],
+            (
+                "spec.containers[app]: found a second container 'app'; allowed: a name of its own for each container.\n"
+                "To fix: name the container."
+            ),
+            id="one-of-them-wants-nothing",
+        ),
+        pytest.param(
             [container("", env=env(A=KEY))],
             "spec.containers[0]: found a container without a name; allowed: a name of its own for each container.\nTo fix: name the container.",
             id="without-a-name",
