@@ -24,6 +24,8 @@ from webhook.target import Findings, Target
 
 LAUNCH = (f"{keys.EXEC_MOUNT}/{keys.EXEC_LAUNCHER}", f"{keys.EXEC_MOUNT}/{keys.EXEC_ENV}")
 
+_LOOKUP_LENGTH = 600  # characters of what a look-up says: its notes about pull secrets stand at the end, and are half of the way out
+
 
 @dataclass(slots=True)
 class Images:
@@ -124,7 +126,7 @@ class Exec:
     def _no_command(self, target: Target, found: str, mend: str = "") -> Problem:
         annotation = f"{keys.COMMAND_OF}{target.container.name}"
         fix = f"set command, or the annotation {annotation} to a JSON list, e.g. '[\"/app\"]'{f'; or {mend}' if mend else ''}"
-        return Problem(target.place, Reason.COMMAND_UNKNOWN, found, "a container whose command is known, in mode exec", fix)
+        return Problem(target.place, Reason.COMMAND_UNKNOWN, found, "a container whose command is known, in mode exec", fix, _LOOKUP_LENGTH)
 
     def _command(self, target: Target, names: set[str]) -> list[Op]:
         container, where = target.container, f"{target.pointer}/command"

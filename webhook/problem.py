@@ -10,6 +10,7 @@ from contract.fqn import FqnError, shorten
 
 
 MAX_TOLD = 20  # a message is kept in events and in a Deployment's conditions, so it must not grow with the pod
+FOUND_LENGTH = 160  # characters
 
 
 class Reason(Enum):
@@ -36,13 +37,14 @@ class Reason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that its author must mend. `found` is shown shortened and on one line; it is a name, never a value."""
+    """One thing that its author must mend. `found` is shown on one line and shortened to `room` characters; it is a name, never a value."""
 
     place: str
     reason: Reason
     found: str
     allowed: str
     fix: str
+    room: int = FOUND_LENGTH
 
     @classmethod
     def of_fqn(cls, place: str, error: FqnError) -> "Problem":
@@ -50,7 +52,7 @@ class Problem:
 
     def __str__(self) -> str:
         end = "" if self.fix.endswith("?") else "."
-        return f"{self.place}: found {shorten(self.found, 160)}; allowed: {self.allowed}.\nTo fix: {self.fix}{end}"
+        return f"{self.place}: found {shorten(self.found, self.room)}; allowed: {self.allowed}.\nTo fix: {self.fix}{end}"
 
 
 def told(problems: list[Problem]) -> str:

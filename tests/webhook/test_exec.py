@@ -27,6 +27,7 @@ from webhook.planning import Ask, Inject, Reject, plan_injection
 from webhook.pod import POD
 from webhook.registry.entrypoint import Entrypoint
 from webhook.registry.errors import LookupFailed, LookupReason
+from webhook.registry.pull_secrets import NOT_ALLOWED
 
 EXEC = cluster(mode="exec")
 OPTIONAL = KEY + "?optional=true"
@@ -199,6 +200,14 @@ def test_an_image_that_says_nothing(known: Entrypoint | LookupFailed, said: str)
     assert isinstance(decision, Reject)
     assert said in str(decision.problems[0])
     assert "tfy-secret.dev/command.app" in str(decision.problems[0])
+
+
+def test_a_look_up_that_failed_is_told_to_its_end() -> None:
+    """Its last words are what was not tried: the overlay that lets the webhook read pull secrets."""
+    sentence = f"registry '{'r' * 60}.example:5000' asks for a log-in, and no pull secret is for it; {NOT_ALLOWED}"
+    decision = looked_up(pod(container(env=env(A=KEY))), {"shop/web:1": LookupFailed(LookupReason.DENIED, sentence, "name a pull secret")})
+    assert isinstance(decision, Reject)
+    assert f"{sentence};" in str(decision.problems[0])
 
 
 def test_off_cluster_nobody_can_be_asked() -> None:

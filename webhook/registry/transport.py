@@ -165,7 +165,7 @@ def _too_large(request: Request) -> LookupFailed:
 
 
 def _failure(error: Exception, request: Request) -> LookupFailed:
-    host = request.url.host
+    host = request.url.host_port_subcomponent  # a registry of its own often has a port of its own
     if isinstance(error, TimeoutError):
         return LookupFailed(LookupReason.TIMEOUT, f"'{host}' did not answer in time")
     if isinstance(error, aiohttp.ClientConnectorCertificateError):

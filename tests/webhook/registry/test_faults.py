@@ -186,8 +186,10 @@ async def test_a_connection_that_breaks(registries):
 
 
 async def test_nobody_listens(registries):
-    failed = await failure(registries(), Image(f"127.0.0.1:{free_port()}", "team/app", "1", None))
-    assert failed.reason is R.UNREACHABLE and "127.0.0.1" in failed.sentence
+    """The address is told with its port, which is the registry's name in the pod."""
+    host = f"127.0.0.1:{free_port()}"
+    failed = await failure(registries(), Image(host, "team/app", "1", None))
+    assert failed.reason is R.UNREACHABLE and f"'{host}'" in failed.sentence
 
 
 async def test_something_that_speaks_no_http(registries):
