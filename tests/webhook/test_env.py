@@ -67,6 +67,7 @@ def test_order_and_positions_are_kept() -> None:
             {"name": "X", "valueFrom": {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "K"}}}, id="fileKeyRef-of-the-author"
         ),
         pytest.param({"name": "X", "valueFrom": {"somethingNew": {"a": [1, None]}}}, id="a-source-of-the-future"),
+        pytest.param({"name": "X", "value": KEY, "valueFrom": {"newRef": {}}}, id="both-which-kubernetes-refuses"),
         pytest.param({"name": "X"}, id="without-a-value"),
         pytest.param({"name": "X", "value": ""}, id="empty-value"),
         pytest.param({"name": "X", "value": None, "valueFrom": None}, id="nulls"),
