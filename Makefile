@@ -7,6 +7,7 @@ VENV := $(HERE).venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.ready
 COVERAGE := 90
+E2E ?= tests/e2e
 
 .DEFAULT_GOAL := help
 .PHONY: help setup launcher demo test lint check coverage e2e bench images images-all docs lock clean
@@ -36,8 +37,8 @@ coverage: $(STAMP) ## the tests with branch coverage
 
 check: lint coverage ## all of the above: what must pass before a commit
 
-e2e: $(STAMP) ## end-to-end tests on the cluster that KUBECONFIG names
-	@cd $(HERE) && $(PY) -m pytest tests/e2e -p no:randomly -v
+e2e: $(STAMP) ## end-to-end tests on the cluster that KUBECONFIG names; E2E="FILE..." for some of them
+	@cd $(HERE) && $(PY) -m pytest $(E2E) -p no:randomly -v
 
 bench: $(STAMP) ## first figures, as ratios
 	@cd $(HERE) && $(PY) -m tests.bench

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+NODE_ADDRESS = "10.200.0.1"
 FOLDER = os.environ.get("TFY_E2E_CLUSTER")
 only_here = pytest.mark.skipif(not FOLDER, reason="needs the shared cluster's scripts: TFY_E2E_CLUSTER is not set")
 
@@ -34,3 +35,12 @@ def load_image(name: str, root: Path, entrypoint: list[str]) -> None:
 def component(verb: str, name: str) -> None:
     """`kill` or `start` a part of the control plane or a node."""
     subprocess.run([_script("component"), verb, name], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
+def load_archive(file: Path) -> None:
+    subprocess.run([_script("image"), "--tar", file], check=True, capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+
+
+def inside(*words: str | Path) -> list[str | Path]:
+    """The command that runs these words in the cluster's network: what it listens on there is reached by pods at NODE_ADDRESS."""
+    return [_script("in"), *words]
