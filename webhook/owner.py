@@ -9,6 +9,7 @@ from webhook.settings import InitSettings
 from webhook.target import Findings, Target
 
 _OTHERS_READ, _GROUP_READS = 0o004, 0o040
+_OVERRIDES = {"ALL", "DAC_OVERRIDE", "CAP_DAC_OVERRIDE"}  # what lets root read any file
 
 
 def init_user(spec: PodSpec, wanted: list[Target], settings: InitSettings, findings: Findings) -> int | None:
@@ -35,7 +36,10 @@ def init_user(spec: PodSpec, wanted: list[Target], settings: InitSettings, findi
 def _user(spec: PodSpec, target: Target) -> int | None:
     own = target.container.securityContext
     pod = spec.securityContext
-    return own.runAsUser if own and own.runAsUser is not None else pod.runAsUser if pod else None
+    user = own.runAsUser if own and own.runAsUser is not None else pod.runAsUser if pod else None
+    dropped = own.capabilities.drop if own and own.capabilities else None
+    # A root without the override reads what any other user reads; as for one that we do not know, there is a warning.
+    return user if user or _OVERRIDES.isdisjoint(dropped or ()) else None
 
 
 def _fs_group(spec: PodSpec) -> bool:

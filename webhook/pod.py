@@ -29,8 +29,13 @@ class VolumeMount(Struct):
     readOnly: bool | None = None
 
 
+class Capabilities(Struct):
+    drop: list[str] | None = None
+
+
 class SecurityContext(Struct):
     runAsUser: int | None = None
+    capabilities: Capabilities | None = None
 
 
 class ExecAction(Struct):
