@@ -38,7 +38,7 @@ coverage: $(STAMP) ## the tests with branch coverage
 check: lint coverage ## all of the above: what must pass before a commit
 
 e2e: $(STAMP) ## end-to-end tests on the cluster that KUBECONFIG names; E2E="FILE..." for some of them
-	@cd $(HERE) && $(PY) -m pytest $(E2E) -p no:randomly -v
+	@cd $(HERE) && $(PY) -m pytest $(E2E) -p no:randomly -v -rfEs
 
 bench: $(STAMP) ## first figures, as ratios
 	@cd $(HERE) && $(PY) -m tests.bench
