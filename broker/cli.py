@@ -13,7 +13,7 @@ from typing import Any
 
 from broker.errors import BrokerError, Misconfigured
 from broker.settings import BROKER_CA_FILE_ENV, BROKER_URL_ENV, EMBEDDED_DB, EMBEDDED_KEY_FILE, TOKEN_ENV
-from service.settings import TENANT, SettingsError, url
+from service.settings import MANIFESTS, TENANT, SettingsError, url
 
 NAME_HELP = "tfy-secret://<tenant>:<group>:<key>, or <tenant>:<group>:<key>, or <group>:<key> with TFY_SECRET_TENANT"
 
@@ -99,20 +99,20 @@ def _secret(arguments: argparse.Namespace, environ: Mapping[str, str]) -> int:
     from broker.commands import run_command
 
     async def command() -> None:
-        async with _secrets(arguments, environ) as secrets:
+        async with await _secrets(arguments, environ) as secrets:
             await run_command(secrets, arguments, environ.get(TENANT.name) or None)
 
     asyncio.run(command())
     return 0
 
 
-def _secrets(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Any:
+async def _secrets(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Any:
     """A broker where one is named, else the embedded store where there is one."""
     broker = arguments.broker or environ.get(BROKER_URL_ENV)
     if arguments.embedded and arguments.broker:
         raise SettingsError(["--embedded and --broker: allowed: one of them"])
     if arguments.embedded or (not broker and environ.get(EMBEDDED_DB.name)):
-        return _embedded(arguments, environ)
+        return await _embedded(arguments, environ)
     if not broker:
         raise SettingsError(
             [f"no place to look for secrets; give --broker URL (or {BROKER_URL_ENV}), or --embedded with {EMBEDDED_DB.name}"]
@@ -146,14 +146,14 @@ def _token(file: Path | None, environ: Mapping[str, str]) -> str:
     return token
 
 
-def _embedded(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Any:
+async def _embedded(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Any:
     from broker.direct import EmbeddedSecrets, choose_store
     from broker.lookup import find_catalog
     from broker.stores.embedded import Embedded
 
     db, key_file = _embedded_files(environ)
     tenant = _needed(TENANT.name, environ)
-    catalog = find_catalog(tenant, environ)
+    catalog = None if arguments.store_fqn and not environ.get(MANIFESTS.name) else await find_catalog(tenant, environ)
     store = choose_store(arguments.store_fqn, catalog)
     return EmbeddedSecrets(Embedded.open(db, key_file, store), tenant, catalog)
 

@@ -22,12 +22,12 @@ def find_store(name: str, environ: Mapping[str, str]) -> SecretStore:
     return _in_folder(name, Path(folder)) if folder else asyncio.run(_in_cluster(name))
 
 
-def find_catalog(tenant: str, environ: Mapping[str, str]) -> Catalog | None:
+async def find_catalog(tenant: str, environ: Mapping[str, str]) -> Catalog | None:
     """All of them; None where there is neither folder nor cluster. Raises Misconfigured."""
     folder = environ.get(MANIFESTS.name)
     if folder:
         return read_catalog(tenant, Path(folder))
-    return asyncio.run(_cluster_catalog(tenant)) if environ.get("KUBERNETES_SERVICE_HOST") else None
+    return await _cluster_catalog(tenant) if environ.get("KUBERNETES_SERVICE_HOST") else None
 
 
 def store_settings(environ: Mapping[str, str]) -> StoreSettings:

@@ -19,8 +19,8 @@ EXIT_CODE, SIGTERM_SECONDS = 42, 0.1
 # Both moments are read from the same clock, in the container. Hundredths of a second.
 CLOCK = "read now rest </proc/uptime; echo $now"
 TRAPPED = f"""
-if [ -e /work/termed ]; then rm -f /work/stuck; cat /work/asked /work/termed; else touch /work/stuck; fi
-trap '{{ {CLOCK}; }} >/work/termed; exit {EXIT_CODE}' TERM
+if [ -e /scratch/termed ]; then rm -f /scratch/stuck; cat /scratch/asked /scratch/termed; else touch /scratch/stuck; fi
+trap '{{ {CLOCK}; }} >/scratch/termed; exit {EXIT_CODE}' TERM
 while :; do sleep 3600 & wait $!; done
 """
 
@@ -33,8 +33,8 @@ def signalled(name: str, asked: str) -> Object:
     """Not alive once: the kubelet runs preStop, and stops it as it stops every container."""
     made = container(
         env=DB,
-        livenessProbe=exec_in("[ ! -e /work/stuck ]") | {"periodSeconds": 1, "failureThreshold": 1},
-        lifecycle={"preStop": exec_in(f"{{ {CLOCK}; }} >/work/asked; {asked}")},
+        livenessProbe=exec_in("[ ! -e /scratch/stuck ]") | {"periodSeconds": 1, "failureThreshold": 1},
+        lifecycle={"preStop": exec_in(f"{{ {CLOCK}; }} >/scratch/asked; {asked}")},
         **WORK,
     )
     made["command"] = ["sh", "-c", TRAPPED]

@@ -15,19 +15,19 @@ from tests.e2e.values import digest, digest_of, text
 BY_WORD = {"exec": {"command": ["sh", "-c", f'test "$1" = "$DB" && DB=$1 && {SAYS_RIGHT}', "probe", "$(DB)"]}}
 HTTP = {"tcpSocket": {"port": 1}, "periodSeconds": 300, "initialDelaySeconds": 300}
 
-# Ready only while the variable is right; not alive once /work/stuck is there: then the kubelet runs preStop and starts it again.
+# Ready only while the variable is right; not alive once /scratch/stuck is there: then the kubelet runs preStop and starts it again.
 PROBED = pod(
     "x-probed",
     container(
         env=DB,
         report=["env:DB"],
-        after="\n[ -e /work/pre-stop ] || touch /work/stuck\n" + STAY,
+        after="\n[ -e /scratch/pre-stop ] || touch /scratch/stuck\n" + STAY,
         startupProbe=run(SAYS_RIGHT) | {"periodSeconds": 1, "failureThreshold": 30},
         readinessProbe=BY_WORD | {"periodSeconds": 1},
-        livenessProbe=run(f"{SAYS_RIGHT} && [ ! -e /work/stuck ]") | {"periodSeconds": 1, "failureThreshold": 1},
+        livenessProbe=run(f"{SAYS_RIGHT} && [ ! -e /scratch/stuck ]") | {"periodSeconds": 1, "failureThreshold": 1},
         lifecycle={
             "postStart": write("post-start"),
-            "preStop": run(f"{write('pre-stop')['exec']['command'][2]}; rm -f /work/stuck"),
+            "preStop": run(f"{write('pre-stop')['exec']['command'][2]}; rm -f /scratch/stuck"),
         },
         **WORK,
     ),
@@ -37,7 +37,7 @@ PROBED = pod(
 )
 CRASHING = pod(
     "x-crashing",
-    container(env=DB, report=["env:DB"], after="\n[ -e /work/again ] || { touch /work/again; exit 7; }\n" + STAY, **WORK),
+    container(env=DB, report=["env:DB"], after="\n[ -e /scratch/again ] || { touch /scratch/again; exit 7; }\n" + STAY, **WORK),
     restartPolicy="Always",
     volumes=[EMPTY],
 )
@@ -69,7 +69,7 @@ def test_exec_probes_see_the_variable() -> None:
 def test_hooks_see_the_variable() -> None:
     """postStart wrote it down, and preStop when the kubelet stopped the container that was not alive."""
     pods.when_ready(PROBED, restarts=1)
-    done = kubectl("-n", APPS, "exec", "x-probed", "-c", "app", "--", "cat", "/work/post-start", "/work/pre-stop")
+    done = kubectl("-n", APPS, "exec", "x-probed", "-c", "app", "--", "cat", "/scratch/post-start", "/scratch/pre-stop")
     assert done.text.split() == ["right", "right"]
 
 

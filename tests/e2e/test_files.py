@@ -14,7 +14,7 @@ def file(path: str, key: str, **more: object) -> Object:
     return {"mount_path": path, "secret_fqn": fqn(key), **more}
 
 
-WORK: Object = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+WORK: Object = {"volumeMounts": [{"name": "work", "mountPath": "/scratch"}]}
 EMPTY = {"name": "work", "emptyDir": {}}
 CLASSES = (*CARRIED, *REFUSED, "ALL_BYTES")
 
@@ -39,9 +39,9 @@ PODS = {
         ),
         pod(
             "in-a-volume",
-            container(report=["file:/work/inside/key", "kept:/work/mine"], **WORK),
-            files=[file("/work/inside/key", "PLAIN")],
-            initContainers=[container("writer", after="\necho mine >/work/mine\n", **WORK)],
+            container(report=["file:/scratch/inside/key", "kept:/scratch/mine"], **WORK),
+            files=[file("/scratch/inside/key", "PLAIN")],
+            initContainers=[container("writer", after="\necho mine >/scratch/mine\n", **WORK)],
             volumes=[EMPTY],
         ),
         pod(
@@ -102,7 +102,7 @@ def test_a_file_has_the_mode_that_was_asked_for() -> None:
 
 
 def test_a_file_inside_an_emptydir_leaves_the_rest_of_it_alone() -> None:
-    assert pods.report_of(PODS["in-a-volume"]) == {"file:/work/inside/key": digest_of("PLAIN"), "kept:/work/mine": "yes"}
+    assert pods.report_of(PODS["in-a-volume"]) == {"file:/scratch/inside/key": digest_of("PLAIN"), "kept:/scratch/mine": "yes"}
 
 
 def test_a_file_for_its_owner_alone_is_readable_by_the_user_of_the_pod() -> None:
@@ -132,6 +132,6 @@ def test_every_class_of_bytes_arrives_exactly_as_a_file(key: str) -> None:
 
 def test_a_file_inside_a_read_only_volume_is_refused_with_the_reason() -> None:
     config = {"name": "work", "configMap": {"name": "kube-root-ca.crt"}}
-    refused = dry_run(pod("read-only", container(**WORK), files=[file("/work/key", "PLAIN")], volumes=[config]), namespace=pods.APPS)
+    refused = dry_run(pod("read-only", container(**WORK), files=[file("/scratch/key", "PLAIN")], volumes=[config]), namespace=pods.APPS)
     assert refused.code != 0
-    assert "inside the read-only mount '/work'" in refused.err
+    assert "inside the read-only mount '/scratch'" in refused.err

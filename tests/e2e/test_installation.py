@@ -37,6 +37,12 @@ def test_two_webhooks_and_one_broker_with_the_embedded_store_are_available() -> 
     assert counts == {WEBHOOK: 2, BROKER: 1}
 
 
+def test_the_command_line_in_the_brokers_pod_finds_the_embedded_store() -> None:
+    """By the cluster's own SecretStores; nothing but names is listed."""
+    done = kubectl("-n", SYSTEM, "exec", f"deployment/{BROKER}", "--", "python", "-m", "broker", "secret", "list", GROUP, "--embedded")
+    assert fqn("PLAIN") in done.text.splitlines()
+
+
 def test_no_pod_of_ours_has_restarted() -> None:
     """A first start that crashes until something else is there would alarm whoever installs it."""
     restarts = {c["name"]: c["restartCount"] for pod in every("pods", SYSTEM) for c in pod["status"]["containerStatuses"]}

@@ -10,7 +10,7 @@ from tests.e2e.pods import REPORT, STAY, container, pod, told
 from tests.e2e.values import digest_of, fqn
 
 DB = {"DB": fqn("PLAIN")}
-WORK: Object = {"volumeMounts": [{"name": "work", "mountPath": "/work"}]}
+WORK: Object = {"volumeMounts": [{"name": "work", "mountPath": "/scratch"}]}
 EMPTY = {"name": "work", "emptyDir": {}}
 SAYS_RIGHT = f'test "$(printf %s "$DB" | sha256sum | cut -d" " -f1)" = {digest_of("PLAIN").split()[1]}'
 
@@ -21,22 +21,22 @@ def run(script: str) -> Object:
 
 def write(name: str) -> Object:
     """A hook that writes down whether the variable was right."""
-    return run(f"if {SAYS_RIGHT}; then echo right; else echo wrong; fi >/work/{name}")
+    return run(f"if {SAYS_RIGHT}; then echo right; else echo wrong; fi >/scratch/{name}")
 
 
-# Ready only while the variable is right; not alive once /work/stuck is there: then the kubelet runs preStop and starts it again.
+# Ready only while the variable is right; not alive once /scratch/stuck is there: then the kubelet runs preStop and starts it again.
 PROBED = pod(
     "probed",
     container(
         env=DB,
         report=["env:DB"],
-        after="\n[ -e /work/pre-stop ] || touch /work/stuck\n" + STAY,
+        after="\n[ -e /scratch/pre-stop ] || touch /scratch/stuck\n" + STAY,
         startupProbe=run(SAYS_RIGHT) | {"periodSeconds": 1, "failureThreshold": 30},
         readinessProbe=run(SAYS_RIGHT) | {"periodSeconds": 1},
-        livenessProbe=run(f"{SAYS_RIGHT} && [ ! -e /work/stuck ]") | {"periodSeconds": 1, "failureThreshold": 1},
+        livenessProbe=run(f"{SAYS_RIGHT} && [ ! -e /scratch/stuck ]") | {"periodSeconds": 1, "failureThreshold": 1},
         lifecycle={
             "postStart": write("post-start"),
-            "preStop": run(f"{write('pre-stop')['exec']['command'][2]}; rm -f /work/stuck"),
+            "preStop": run(f"{write('pre-stop')['exec']['command'][2]}; rm -f /scratch/stuck"),
         },
         **WORK,
     ),
@@ -45,7 +45,7 @@ PROBED = pod(
 )
 CRASHING = pod(
     "crashing",
-    container(env=DB, report=["env:DB"], after="\n[ -e /work/again ] || { touch /work/again; exit 7; }\n" + STAY, **WORK),
+    container(env=DB, report=["env:DB"], after="\n[ -e /scratch/again ] || { touch /scratch/again; exit 7; }\n" + STAY, **WORK),
     restartPolicy="Always",
     volumes=[EMPTY],
 )
@@ -81,7 +81,7 @@ def test_exec_probes_see_the_variable() -> None:
 def test_hooks_see_the_variable() -> None:
     """postStart wrote it down, and preStop when the kubelet stopped the container that was not alive."""
     pods.when_ready(PROBED, restarts=1)
-    assert _in_probed("cat /work/post-start /work/pre-stop").split() == ["right", "right"]
+    assert _in_probed("cat /scratch/post-start /scratch/pre-stop").split() == ["right", "right"]
 
 
 def test_kubectl_exec_sees_the_variable() -> None:
