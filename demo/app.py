@@ -16,8 +16,9 @@ NOT_THE_PODS = (ROOT, "PATH", "LC_CTYPE")  # from the image; the last one Python
 
 
 def masked(value: bytes) -> str:
-    head = value[:SHOWN].decode("ascii", "ignore") if len(value) >= 12 else ""
-    head = head if len(head) == SHOWN and head.isprintable() else ""
+    """The first characters of a longer text; of bytes nothing, since what they begin with is chance."""
+    head = value[:SHOWN].decode() if len(value) >= 12 and value.isascii() else ""
+    head = head if head.isprintable() else ""
     return head + "*" * min(len(value) - len(head), 12)
 
 
