@@ -32,8 +32,8 @@ REASONS: dict[Reason, tuple[str, str]] = {
     ),
     Reason.NOT_DELIVERABLE: (
         (
-            "A reference in a command or ephemeral container, a static or Windows pod, or an init container before ours; in mode exec also "
-            "a variable that is set again by something else, or our own mark in a command."
+            "A reference in a command, a ConfigMap or an ephemeral container, a static or Windows pod, or an init container before "
+            "ours; in mode exec also a variable that is set again by something else, or our own mark in a command."
         ),
         "author",
     ),

@@ -5,6 +5,7 @@ version, no CA) refuses pods that need it; those that need nothing pass.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import perf_counter
 
 import msgspec
@@ -12,10 +13,11 @@ import structlog
 from aiohttp import web
 
 from service.logs import describe
+from webhook.configmaps import ConfigMaps
 from webhook.errors import BrokenReview
 from webhook.metrics import Metrics
 from webhook.exec import Images
-from webhook.planning import Ask, Cluster, Decision, Inject, Reject, plan_injection
+from webhook.planning import Ask, Cluster, Decision, Inject, Reject, Skip, SkipReason, plan_injection
 from webhook.pod import Pod, RawReview, Review
 from webhook.problem import Problem, Reason
 from webhook.review import MAX_BYTES, allowed, answer, crashed, decode_review
@@ -28,12 +30,21 @@ LookUp = Callable[[Pod, str, frozenset[str]], Awaitable[Images]]
 
 
 class Admission:
-    """`cluster()` gives what is known now; `missing()` what is not known yet, as /readyz tells it; `look_up` asks for images."""
+    """`cluster()` gives what is known now; `missing()` what is not known yet, as /readyz tells it; `look_up` asks for images.
+
+    `config_maps` looks into ConfigMaps; None off-cluster, where there are none.
+    """
 
     def __init__(
-        self, cluster: Callable[[], Cluster], missing: Callable[[], list[str]], metrics: Metrics, look_up: LookUp | None = None
+        self,
+        cluster: Callable[[], Cluster],
+        missing: Callable[[], list[str]],
+        metrics: Metrics,
+        look_up: LookUp | None = None,
+        config_maps: ConfigMaps | None = None,
     ) -> None:
         self._cluster, self._missing, self._metrics, self._look_up = cluster, missing, metrics, look_up
+        self._config_maps = config_maps
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One HTTP request; the body of a refusal of the request itself is `{"message": ...}`."""
@@ -72,7 +83,7 @@ class Admission:
             return Reject((Problem("request.object", Reason.UNREADABLE_POD, "nothing", "a v1 Pod", "send the pod"),))
         try:
             namespace = review.request.namespace or (pod.metadata and pod.metadata.namespace) or "default"
-            return self._once_ready(await self._plan(pod, namespace))
+            return self._once_ready(await self._with_config_maps(pod, namespace, await self._plan(pod, namespace)))
         except Exception as error:  # noqa: BLE001 - as the docstring says
             log.error("review_crashed", uid=review.request.uid, **describe(error))  # noqa: TRY400 - a message could quote the pod
             return crashed()
@@ -87,6 +98,18 @@ class Admission:
         decision = plan_injection(pod, namespace, cluster, known)
         assert not isinstance(decision, Ask)  # noqa: S101 - all that was asked for is known now, if only as a failure
         return decision
+
+    async def _with_config_maps(self, pod: Pod, namespace: str, decision: Decision) -> Decision:
+        """The decision, or a refusal because of what the pod would take from a ConfigMap."""
+        if (
+            self._config_maps is None
+            or isinstance(decision, Reject)
+            or (isinstance(decision, Skip) and decision.reason is SkipReason.OPTED_OUT)
+        ):
+            return decision
+        findings = await self._config_maps.look(pod, namespace, self._cluster().catalog.store_fqns)
+        warnings = (*decision.warnings, *findings.warnings)
+        return Reject(tuple(findings.problems), warnings) if findings.problems else replace(decision, warnings=warnings)
 
     def _once_ready(self, decision: Decision) -> Decision:
         """The decision, but no injection from half of the truth.

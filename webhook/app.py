@@ -14,6 +14,7 @@ from service.settings import SettingsError
 from service.tls import TlsFiles, TlsSource
 from webhook.admission import Admission
 from webhook.assembly import Surroundings
+from webhook.configmaps import ConfigMaps
 from webhook.images import ImageLookup
 from webhook.metrics import Metrics
 from service.nodes import FixedNodes, Nodes
@@ -53,7 +54,7 @@ class Webhook:
         self._ca_file = CaFile(settings.broker_ca_file) if settings.broker_ca_file else None
         self.metrics = Metrics(lambda: self.tls.expires_at)
         self.images = ImageLookup(settings.registry, kube)
-        self.admission = Admission(self.cluster, self.missing, self.metrics, self.images)
+        self.admission = Admission(self.cluster, self.missing, self.metrics, self.images, ConfigMaps(kube) if kube else None)
 
     @property
     def broker_ca(self) -> str:

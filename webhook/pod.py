@@ -13,8 +13,22 @@ class FileKeyRef(Struct):
     volumeName: str | None = None
 
 
+class ConfigMapKeyRef(Struct):
+    name: str | None = None
+    key: str | None = None
+
+
 class ValueFrom(Struct):
     fileKeyRef: FileKeyRef | None = None
+    configMapKeyRef: ConfigMapKeyRef | None = None
+
+
+class ConfigMapRef(Struct):
+    name: str | None = None
+
+
+class EnvFrom(Struct):
+    configMapRef: ConfigMapRef | None = None
 
 
 class EnvVar(Struct):
@@ -62,6 +76,7 @@ class Container(Struct):
     command: list[str] | None = None
     args: list[str] | None = None
     env: list[EnvVar] | None = None
+    envFrom: list[EnvFrom] | None = None
     volumeMounts: list[VolumeMount] | None = None
     securityContext: SecurityContext | None = None
     livenessProbe: Handler | None = None

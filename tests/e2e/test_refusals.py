@@ -1,12 +1,13 @@
 """What cannot be had is refused where its author sees it: at `kubectl apply`, else in `kubectl describe pod`, with what to do."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e import pods
 from tests.e2e.conftest import STRANGER
-from tests.e2e.kubectl import dry_run, kubectl
+from tests.e2e.kubectl import apply, dry_run, kubectl
 from tests.e2e.pods import APPS, container, pod
 from tests.e2e.values import GROUP, TENANT, fqn
 
@@ -77,6 +78,21 @@ def test_a_misspelt_annotation_is_told() -> None:
 def test_a_reference_in_args_is_refused_with_where_it_can_stand() -> None:
     message = dry_run(pod("in-args", container(args=[fqn("PLAIN")])), namespace=APPS).err
     assert "put the reference in an env variable and write $(NAME) here" in message
+
+
+def test_a_reference_in_a_config_map_is_refused_and_plain_ones_are_not_touched() -> None:
+    """By envFrom and by key: the app would find a name. The webhook has the right to look, and no warning says otherwise."""
+    apply(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "namespace": APPS}, "data": {"DB": fqn("PLAIN"), "A": "1"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain", "namespace": APPS}, "data": {"A": "1"}},
+    )
+    whole = dry_run(pod("takes-all", container(envFrom=[{"configMapRef": {"name": "held"}}])), namespace=APPS).err
+    assert "envFrom[0]: found a reference in key 'DB' of ConfigMap 'held'" in whole
+    for name, key in (("plain", "A"), ("held", "A")):
+        source = {"configMapKeyRef": {"name": name, "key": key}}
+        done = dry_run(pod("takes-one", container() | {"env": [{"name": "V", "valueFrom": source}]}), namespace=APPS)
+        assert (done.code, "Warning" in done.err) == (0, False)
+        assert "initContainers" not in json.loads(done.out)["spec"]
 
 
 def test_an_optional_key_that_the_group_does_not_list_is_a_warning() -> None:

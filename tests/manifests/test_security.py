@@ -27,7 +27,11 @@ ALWAYS = [
         OURS,
         {"apiGroups": ["tfy-secret.dev"], "resources": ["secretstores/status", "secretgroups/status"], "verbs": ["patch"]},
     ]),
-    ("ClusterRole", "tfy-secret-webhook", [{"apiGroups": [""], "resources": ["nodes"], "verbs": READ}, OURS]),
+    ("ClusterRole", "tfy-secret-webhook", [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": READ},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
+        OURS,
+    ]),
 ]  # fmt: skip
 
 

@@ -1,0 +1,92 @@
+"""Values that a pod takes from ConfigMaps: a reference there would reach the app as a name, so the pod is refused with the way out.
+
+Only pods with such sources cost a call. A ConfigMap that is not there is the kubelet's to tell; one that cannot be read is a
+warning, since what it holds is then not known. Nothing of a ConfigMap but the name of a reference is ever shown.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract.fqn import FqnError, shorten
+from contract.references import find_references
+from service.kube import Kube, KubeError, NotFound
+from webhook.pod import Pod, PodSpec
+from webhook.problem import Problem, Reason
+from webhook.scan import targets_of
+from webhook.target import Findings
+
+SECONDS = 2.0  # for all of them: the API server gives a webhook 5
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One place that takes from a ConfigMap: all of its keys, or one."""
+
+    place: str
+    config_map: str
+    key: str | None
+
+
+def sources_of(spec: PodSpec) -> Iterator[Source]:
+    """Every `envFrom` and `configMapKeyRef` of init containers and containers."""
+    for target in targets_of(spec):
+        for index, source in enumerate(target.container.envFrom or ()):
+            if source.configMapRef and source.configMapRef.name:
+                yield Source(f"{target.place}.envFrom[{index}]", source.configMapRef.name, None)
+        for entry in target.container.env or ():
+            found = entry.valueFrom.configMapKeyRef if entry.valueFrom else None
+            if found and found.name:
+                yield Source(f"{target.place}.env[{entry.name}]", found.name, found.key or "")
+
+
+class ConfigMaps:
+    """Looks into them through the API, which needs the right to get ConfigMaps."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+
+    async def look(self, pod: Pod, namespace: str, stores: frozenset[str]) -> Findings:
+        """Problems and warnings; none for a pod that takes nothing from ConfigMaps."""
+        findings = Findings()
+        sources = list(sources_of(pod.spec or PodSpec()))
+        names = sorted({source.config_map for source in sources})
+        if names:
+            read = dict(zip(names, await asyncio.gather(*(self._read(namespace, name) for name in names)), strict=True))
+            for source in sources:
+                _check(source, read[source.config_map], stores, findings)
+        return findings
+
+    async def _read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
+        """Its data; None where it cannot be read."""
+        if "/" in name or name.startswith("."):
+            return {}  # no name of a ConfigMap, so none can be there: the API server refuses such a pod
+        try:
+            async with asyncio.timeout(SECONDS):
+                found = await self._kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+        except NotFound:
+            return {}
+        except (KubeError, TimeoutError):
+            return None
+        data = found.get("data") if isinstance(found, dict) else None
+        return data if isinstance(data, dict) else {}
+
+
+def _check(source: Source, data: Mapping[str, Any] | None, stores: frozenset[str], findings: Findings) -> None:
+    if data is None:
+        findings.tell(f"{source.place}: ConfigMap '{source.config_map}' could not be read; a reference in it would reach the app as a name")
+        return
+    for key in data if source.key is None else [source.key]:
+        value = data.get(key)
+        if isinstance(value, str) and _holds_reference(value, stores):
+            fix = f"write the reference in env of the container: {{name: {shorten(key, 60)}, value: ...}}, which wins over envFrom"
+            found = f"a reference in key '{shorten(key, 60)}' of ConfigMap '{source.config_map}'"
+            findings.tell(Problem(source.place, Reason.NOT_DELIVERABLE, found, "references in env[].value alone", fix))
+
+
+def _holds_reference(value: str, stores: frozenset[str]) -> bool:
+    try:
+        return find_references(value, stores) is not None
+    except FqnError:
+        return True
