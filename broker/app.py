@@ -83,7 +83,7 @@ class _Guard:
         except (ConnectionError, asyncio.CancelledError):
             raise  # no one is there to answer
         except Exception as error:  # noqa: BLE001 - what a crash held may be a value
-            log.error("request_crashed", **describe(error))  # noqa: TRY400
+            log.error("request_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
             return error_response(500, wire.INTERNAL, INTERNAL_SENTENCE)
 
     def _note(self, request: web.Request, status: int, seconds: float) -> None:

@@ -90,7 +90,7 @@ class Audit:
         try:
             opened = self._open()
         except OSError as error:
-            log.error("audit_reopen_failed", errno=error.errno)  # noqa: TRY400
+            log.error("audit_reopen_failed", errno=error.errno)  # noqa: TRY400 - as above
             return
         self._fd, former = opened, self._fd
         os.close(former)

@@ -87,7 +87,7 @@ class Conditions:
             except KubeError as error:
                 log.warning("conditions_not_written", status=error.status, reason=error.reason)
             except Exception as error:  # noqa: BLE001 - status is told again next time; secrets are served meanwhile
-                log.error("conditions_crashed", **describe(error))  # noqa: TRY400
+                log.error("conditions_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
 
     async def round(self) -> None:
         """Probe the stores that were not probed yet, and write what is different."""

@@ -67,7 +67,7 @@ class Resolver:
         except FqnError as error:
             return self._refuse(name, None, wire.INVALID, str(error))
         except Exception as error:  # noqa: BLE001 - one name's crash must not take the others along, nor show what it held
-            log.error("resolve_crashed", **describe(error))  # noqa: TRY400
+            log.error("resolve_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
             return self._refuse(name, fqn, wire.INTERNAL, INTERNAL_SENTENCE)
 
     async def _read(self, name: str, fqn: Fqn, allow: Allow) -> tuple[Answer, Line]:

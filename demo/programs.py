@@ -101,7 +101,7 @@ def run_exactly(words: Sequence[str] | Sequence[bytes], environ: Environ, stdin:
     pipe, process = subprocess.PIPE, None
     try:
         with undisturbed():  # a signal inside Popen would leave a child that nobody knows
-            process = subprocess.Popen(words, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)  # noqa: S603
+            process = subprocess.Popen(words, cwd=ROOT, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)  # noqa: S603 - our own
         out, error = process.communicate(stdin, COMMAND_SECONDS)
         return subprocess.CompletedProcess(shown, process.returncode, out, error)
     except subprocess.TimeoutExpired:

@@ -39,7 +39,7 @@ class CaFile:
             if seen != self._seen:
                 self._text, self._seen = self._path.read_text(), seen
         except (OSError, UnicodeDecodeError) as error:
-            log.error("broker_ca_unreadable", path=str(self._path), error=type(error).__name__)  # noqa: TRY400
+            log.error("broker_ca_unreadable", path=str(self._path), error=type(error).__name__)  # noqa: TRY400 - the type says it
         return self._text
 
 

@@ -5,6 +5,7 @@ warning, since what it holds is then not known. Nothing of a ConfigMap but the n
 """
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from webhook.problem import Problem, Reason
 from webhook.scan import targets_of
 from webhook.target import Findings
 
+_NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 SECONDS = 2.0  # for all of them: the API server gives a webhook 5
 
 
@@ -60,8 +62,8 @@ class ConfigMaps:
 
     async def _read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         """Its data; None where it cannot be read."""
-        if "/" in name or name.startswith("."):
-            return {}  # no name of a ConfigMap, so none can be there: the API server refuses such a pod
+        if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
+            return {}  # such a ConfigMap cannot be there; and in the path it would lead a made-up review to another resource
         try:
             async with asyncio.timeout(SECONDS):
                 found = await self._kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")

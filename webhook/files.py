@@ -102,7 +102,7 @@ def _entry(place: str, entry: Any, problems: list[Problem]) -> WantedFile | None
 
 def read_fqn(file: WantedFile, stores: Holder[str], problems: list[Problem]) -> Fqn | None:
     try:
-        return parse_fqn(file.fqn_text, stores)  # type: ignore[arg-type]
+        return parse_fqn(file.fqn_text, stores)  # type: ignore[arg-type]  # a Container is all it asks for
     except FqnError as error:
         problems.append(Problem.of_fqn(f"{file.place}.secret_fqn", error))
         return None

@@ -41,7 +41,7 @@ def open_embedded(store: SecretStore, settings: StoreSettings) -> Embedded:
                 f"SecretStore {store.name}: spec.provider.embedded needs the setting {name}. To fix: set it to a file on a volume"
             )
     assert settings.embedded_db is not None  # noqa: S101 - told above
-    assert settings.embedded_key_file is not None  # noqa: S101
+    assert settings.embedded_key_file is not None  # noqa: S101 - as above
     return Embedded(settings.embedded_db, settings.embedded_key_file, store.fqn)
 
 

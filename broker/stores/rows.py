@@ -77,7 +77,7 @@ class Rows:
     def versions(self, store: str, path: str) -> list[tuple[str, datetime]]:
         where, values = _where(store, path, None)
         with sqlite_errors(self._file):
-            found = self._connection.execute(f"SELECT version, created FROM secrets WHERE {where} ORDER BY version", values).fetchall()  # noqa: S608
+            found = self._connection.execute(f"SELECT version, created FROM secrets WHERE {where} ORDER BY version", values).fetchall()  # noqa: S608 - as above
         if not found:
             raise _not_found(path, None)
         return [(str(version), _time(path, version, created)) for version, created in found]

@@ -14,7 +14,7 @@ from tests.webhook.reviews import review
 from webhook.admission import Admission
 from webhook.configmaps import ConfigMaps, sources_of
 from webhook.metrics import Metrics
-from webhook.pod import REVIEW, PodSpec
+from webhook.pod import POD, REVIEW, PodSpec
 
 DATA: dict[str, Any] = {
     "plain": {"data": {"A": "1", "URL": "http://h", "CPP": "std::vector"}},
@@ -116,6 +116,15 @@ async def test_what_cannot_be_read_is_a_warning(kube: Kube) -> None:
     assert answer["warnings"] == [
         "spec.containers[app].envFrom[0]: ConfigMap 'forbidden' could not be read; a reference in it would reach the app as a name"
     ]
+
+
+@pytest.mark.parametrize("name", ["../secrets/x", "held?x=", "held%2f..", "held#", "Held", "", ".", "a" * 254])
+async def test_a_name_that_none_can_have_is_not_asked_for(kube: Kube, name: str) -> None:
+    """In a path it could lead to another resource, with the webhook's own rights."""
+    findings = await ConfigMaps(kube).look(POD.decode(json.dumps(from_all(name)).encode()), "shop", frozenset())
+    held = await ConfigMaps(kube).look(POD.decode(json.dumps(from_all("held")).encode()), name, frozenset())
+    assert (findings.problems, findings.warnings, held.problems, held.warnings) == ([], [], [], [])
+    assert kube.asked == []  # type: ignore[attr-defined]
 
 
 async def test_no_call_without_such_a_source(kube: Kube) -> None:
