@@ -34,6 +34,8 @@ class PullSecrets:
 
     async def read(self, namespace: str, pod_secret_names: Sequence[str], service_account: str) -> Credentials:
         """Never raises for what the cluster refuses: `Credentials.notes` say what could not be read and why."""
+        if not _NAME.fullmatch(namespace):
+            return Credentials(notes=(f"namespace '{shorten(namespace, 60)}': allowed: a Namespace's name",))
         account = service_account or "default"
         own, (names, note) = await asyncio.gather(
             self._all(namespace, pod_secret_names),

@@ -86,6 +86,15 @@ async def test_names_are_checked_before_they_go_into_a_path(clock, name):
         assert set(api.calls("GET", "/")) <= {f"{ACCOUNTS}/web"}
 
 
+@pytest.mark.parametrize("namespace", ["shop/secrets/a?", "../x", "", "Shop"])
+async def test_a_namespace_that_cannot_be_one_is_not_asked(clock, namespace):
+    """A made-up review names any; in a path it would lead elsewhere."""
+    async with cluster(clock, pull_secret("a")) as (api, pulls):
+        found = await pulls.read(namespace, ["a"], "web")
+        assert users(found) == [] and len(found.notes) == 1
+        assert list(api.calls("GET", "/")) == []
+
+
 async def test_the_default_service_account(clock):
     async with cluster(clock) as (api, pulls):
         await pulls.read("shop", [], "")
