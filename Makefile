@@ -56,8 +56,8 @@ docs: $(STAMP) ## docs/annotations.md and docs/settings.md from the tables in co
 	@cd $(HERE) && $(PY) -m docs.generate
 
 lock: ## resolve pyproject.toml again and write requirements/*.txt with hashes (needs uv)
-	@cd $(HERE) && uv lock --quiet --upgrade && uv export --quiet --no-header --no-emit-project --no-annotate --all-groups -o requirements/dev.txt \
-	  && uv export --quiet --no-header --no-emit-project --no-annotate --no-default-groups -o requirements/run.txt && rm -f uv.lock
+	@cd $(HERE) && uv lock --quiet --upgrade && uv export --quiet --no-header --no-emit-project --no-annotate --all-groups --all-extras -o requirements/dev.txt \
+	  && uv export --quiet --no-header --no-emit-project --no-annotate --no-default-groups --all-extras -o requirements/run.txt && rm -f uv.lock
 
 clean: ## remove what the targets made
 	@rm -rf $(VENV) $(HERE)build

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from broker.direct import read_catalog
 from broker.errors import Misconfigured
-from broker.settings import ALLOW_LOOPBACK_STORES, EMBEDDED_DB, EMBEDDED_KEY_FILE
+from broker.settings import ALLOW_LOOPBACK_STORES, EMBEDDED_DB, EMBEDDED_KEY_FILE, STORE_HOSTS
+from broker.stores.addresses import Reach
 from broker.stores.registry import StoreSettings
 from contract.catalog import GROUP, STORE, Catalog
 from contract.keys import API_VERSION
 from contract.resources import ResourceError, SecretStore, parse_store
 from service.kube import Kube, KubeError
-from service.settings import MANIFESTS, SettingsError, flag
+from service.settings import MANIFESTS, Reader
 
 
 def find_store(name: str, environ: Mapping[str, str]) -> SecretStore:
@@ -33,11 +34,10 @@ async def find_catalog(tenant: str, environ: Mapping[str, str]) -> Catalog | Non
 def store_settings(environ: Mapping[str, str]) -> StoreSettings:
     """What stores need of the broker's settings. Raises SettingsError."""
     db, key_file = environ.get(EMBEDDED_DB.name), environ.get(EMBEDDED_KEY_FILE.name)
-    try:
-        loopback = flag(environ.get(ALLOW_LOOPBACK_STORES.name, ""))
-    except ValueError as error:
-        raise SettingsError([f"{ALLOW_LOOPBACK_STORES.name}: {error}"]) from None
-    return StoreSettings(Path(db) if db else None, Path(key_file) if key_file else None, loopback)
+    reader = Reader(environ, (ALLOW_LOOPBACK_STORES, STORE_HOSTS))
+    reach = Reach(reader.read(ALLOW_LOOPBACK_STORES), reader.read(STORE_HOSTS) or ())
+    reader.finish()
+    return StoreSettings(Path(db) if db else None, Path(key_file) if key_file else None, reach)
 
 
 def _in_folder(name: str, folder: Path) -> SecretStore:

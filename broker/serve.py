@@ -108,7 +108,7 @@ def _audit(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Audit
 
 
 def _stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tuple[Backends, Reads]:
-    store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.allow_loopback_stores)
+    store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.reach)
     backends = Backends(lambda store: open_store(store, store_settings), settings.store_concurrency)
     reads = Reads(backends, Cache(settings.cache_seconds, settings.cache_bytes, time.monotonic), metrics, time.monotonic)
     stack.push_async_callback(backends.close)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from broker.stores.addresses import Reach, parse_host
 from service.settings import (
     COMMON,
     LISTEN,
@@ -23,6 +24,7 @@ from service.settings import (
     count,
     flag,
     metrics_listen,
+    names,
     optional_path,
     seconds,
 )
@@ -33,6 +35,10 @@ def positive(value: str) -> int:
     if number == 0:
         raise ValueError("allowed: a whole number, 1 or more")
     return number
+
+
+def store_hosts(value: str) -> tuple[str, ...]:
+    return tuple(sorted(parse_host(host) for host in names(value)))
 
 
 CACHE_SECONDS = Setting(
@@ -65,6 +71,13 @@ TOKENS_FILE = Setting(
 ALLOW_LOOPBACK_STORES = Setting(
     "TFY_SECRET_ALLOW_LOOPBACK_STORES", flag, "false", "Development only: secret stores on loopback addresses and over plain HTTP."
 )
+STORE_HOSTS = Setting(
+    "TFY_SECRET_STORE_HOSTS",
+    store_hosts,
+    "",
+    "Where secret stores may be: hosts, `*.domain` and networks, comma-separated; empty: wherever a SecretStore says. "
+    "Loopback, link-local and metadata addresses are refused all the same.",
+)
 OWN: tuple[Setting[Any], ...] = (
     CACHE_SECONDS,
     CACHE_MIB,
@@ -75,6 +88,7 @@ OWN: tuple[Setting[Any], ...] = (
     EMBEDDED_KEY_FILE,
     TOKENS_FILE,
     ALLOW_LOOPBACK_STORES,
+    STORE_HOSTS,
 )
 SETTINGS: tuple[Setting[Any], ...] = COMMON + OWN
 
@@ -103,7 +117,7 @@ class Settings:
     embedded_db: Path | None
     embedded_key_file: Path | None
     tokens_file: Path | None
-    allow_loopback_stores: bool
+    reach: Reach
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -126,7 +140,7 @@ class Settings:
             embedded_db=reader.read(EMBEDDED_DB),
             embedded_key_file=reader.read(EMBEDDED_KEY_FILE),
             tokens_file=reader.read(TOKENS_FILE),
-            allow_loopback_stores=reader.read(ALLOW_LOOPBACK_STORES),
+            reach=Reach(reader.read(ALLOW_LOOPBACK_STORES), reader.read(STORE_HOSTS) or ()),
         )
         reader.faults += settings._contradictions(tls_dir)
         reader.finish()

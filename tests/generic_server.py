@@ -159,7 +159,7 @@ class GenericServer:
         await request.read()
         await asyncio.sleep(fault.wait)
         if fault.reset or fault.raw is not None:
-            _cut(request, fault)
+            cut(request, fault)
         return web.Response(status=fault.status, headers=fault.headers, body=fault.body)
 
 
@@ -168,7 +168,7 @@ def _json(reply: Reply) -> web.Response:
     return web.Response(status=status, body=json.dumps(document).encode(), content_type="application/json")
 
 
-def _cut(request: web.Request, fault: Fault) -> None:
+def cut(request: web.Request, fault: Fault) -> None:
     transport = request.transport
     assert transport is not None
     if fault.raw is not None:

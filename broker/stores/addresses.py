@@ -1,12 +1,19 @@
 """Which addresses a secret store may have: none of the machine's own, none that hand out the machine's credentials.
 
-Private networks are where stores live and are allowed. Checked twice: the host as it is written, in every spelling of an IP
-address that a resolver takes (127.1, 0x7f.1, 2130706433, ::ffff:127.0.0.1), so that a bad manifest is told at once; and each
-address that the name resolves to, right before the connection is made to that very address, so that DNS cannot change its mind.
+Private networks are where stores live and are allowed; a setting may narrow that to named hosts and networks. Checked twice: the
+host as it is written, in every spelling of an IP address that a resolver takes (127.1, 0x7f.1, 2130706433, ::ffff:127.0.0.1), so
+that a bad manifest is told at once; and each address that the name resolves to, right before the connection is made to that very
+address, so that DNS cannot change its mind.
 """
 
+import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from broker.errors import Misconfigured
+from contract.fqn import shorten
 
 Address = IPv4Address | IPv6Address
 
@@ -20,6 +27,86 @@ _METADATA = {
 }
 _NAT64 = ip_network("64:ff9b::/96")
 _THIS_NETWORK = ip_network("0.0.0.0/8")  # Linux connects 0.0.0.0 to itself
+# Names that are not ASCII are written as punycode: digits of other scripts would spell addresses.
+_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
+LOOPBACK_HINT = "To fix: another address, or, in development, TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where stores may be. `hosts`: names, `*.name` for all below one, and networks such as 10.0.0.0/8; none given: anywhere."""
+
+    allow_loopback: bool = False
+    hosts: tuple[str, ...] = ()
+
+    def check_url(self, place: str, url: str) -> str:
+        """The URL without trailing slashes, for a store to be reached at. Raises Misconfigured."""
+        try:
+            parts = urlsplit(url)
+            host = parts.hostname or ""
+            # What follows is sent as it stands, so the URL must mean the same to every parser.
+            usable = (
+                parts.port != 0 and bool(_HOST.fullmatch(host)) and not set(url) & set("?#@\\ ") and url.isascii() and url.isprintable()
+            )
+        except ValueError:
+            usable = False
+        if not usable or parts.scheme not in ("https", "http"):
+            raise Misconfigured(f"{place}: found {shorten(_without_user(url))!r}; allowed: an https URL without user, query and fragment")
+        if parts.scheme == "http" and not self.allow_loopback:
+            raise Misconfigured(
+                f"{place}: found plain HTTP; allowed: https. To fix: give the store a certificate, or, in development, "
+                "TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
+            )
+        address = literal_address(host)
+        if address is not None:
+            self.check_address(f"{place}: '{host}'", host, address)
+        elif not self._named(host) and not self._networks():
+            raise Misconfigured(f"{place}: '{shorten(host)}' {self._outside}")
+        return url.rstrip("/")
+
+    def check_address(self, place: str, host: str, address: Address) -> None:
+        """Raises Misconfigured for an address not to connect to. `host` resolves to it or spells it; `place` begins the sentence."""
+        reason = refusal(address, allow_loopback=self.allow_loopback)
+        if reason:
+            raise Misconfigured(f"{place} {reason}. {LOOPBACK_HINT}")
+        inner = _inner(address)
+        if self.hosts and not self._named(host) and not any(inner in network for network in self._networks()):
+            raise Misconfigured(f"{place} {self._outside}")
+
+    def _named(self, host: str) -> bool:
+        name = host.lower().removesuffix(".")
+        return not self.hosts or any(
+            name.endswith(known[1:].lower()) if known.startswith("*.") else name == known.lower() for known in self.hosts
+        )
+
+    def _networks(self) -> list[IPv4Network | IPv6Network]:
+        return [ip_network(known) for known in self.hosts if _is_network(known)]
+
+    @property
+    def _outside(self) -> str:
+        return (
+            f"is outside of what TFY_SECRET_STORE_HOSTS allows: {', '.join(self.hosts)}. To fix: another address, or add it to the setting"
+        )
+
+
+def parse_host(text: str) -> str:
+    """One entry of `Reach.hosts`. Raises ValueError."""
+    if _is_network(text) or re.fullmatch(r"(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?", text):
+        return text
+    raise ValueError("allowed: hosts such as vault.example, *.amazonaws.com or 10.0.0.0/8")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _without_user(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return scheme + separator + rest.rpartition("@")[2]
 
 
 def literal_address(host: str) -> Address | None:

@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
-from broker.errors import Unavailable
+from broker.errors import Misconfigured, Unavailable
 from broker.stores.checks import check_path, check_size
+from broker.stores.registry import StoreSettings
 from broker.stores.rows import Clock, Rows, utc_now
 from broker.stores.store import Stored, StoredVersion
+from contract.resources import SecretStore
 from contract.values import SecretValue
 
 T = TypeVar("T")
@@ -92,3 +94,14 @@ class Embedded:
         if self._rows is not None:
             self._rows.close()
             self._rows = None
+
+
+def open_client(store: SecretStore, settings: StoreSettings) -> Embedded:
+    """Raises Misconfigured."""
+    db, key_file = settings.embedded_db, settings.embedded_key_file
+    if db is None or key_file is None:
+        name = "TFY_SECRET_EMBEDDED_DB" if db is None else "TFY_SECRET_EMBEDDED_KEY_FILE"
+        raise Misconfigured(
+            f"SecretStore {store.name}: spec.provider.embedded needs the setting {name}. To fix: set it to a file on a volume"
+        )
+    return Embedded(db, key_file, store.fqn)

@@ -23,6 +23,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from broker.errors import BrokerError, Misconfigured, TooLarge, Unavailable
+from broker.stores.addresses import Reach
 from broker.stores.headers import HeaderFiles
 from broker.stores.transport import open_http
 
@@ -72,14 +73,14 @@ class Exchange:
         base_url: str,
         headers: HeaderFiles,
         *,
-        allow_loopback: bool,
+        reach: Reach,
         patience: Patience | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.place, self.base_url, self.headers = place, base_url, headers
         self._patience = patience or Patience()
         self._sleep = sleep
-        self._http = open_http(allow_loopback=allow_loopback, connect_seconds=self._patience.connect, total_seconds=self._patience.total)
+        self._http = open_http(reach=reach, connect_seconds=self._patience.connect, total_seconds=self._patience.total)
 
     async def send(self, method: str, target: str, body: bytes | None = None, *, credentials: bool = True) -> Answer:
         """Raises Unavailable, Misconfigured, TooLarge; every HTTP status is an Answer. `body` is JSON."""

@@ -26,11 +26,12 @@ from broker.errors import (
     Unavailable,
     Unsupported,
 )
+from broker.stores.addresses import Reach
 from broker.stores.checks import check_path, check_size, shown
 from broker.stores.exchange import Answer, Exchange, Patience, Sleep
 from broker.stores.headers import HeaderFiles
+from broker.stores.registry import StoreSettings
 from broker.stores.store import Stored, StoredVersion
-from broker.stores.transport import check_base_url
 from contract.resources import SecretStore
 from contract.strict import FormatError, loads
 from contract.values import SecretValue
@@ -43,11 +44,11 @@ SECRETS = "/secrets"
 class Generic:
     """A StoreClient. Making it reads no file and opens no connection; raises Misconfigured for what the manifest shows."""
 
-    def __init__(self, store: SecretStore, *, allow_loopback: bool, patience: Patience | None = None, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, store: SecretStore, *, reach: Reach, patience: Patience | None = None, sleep: Sleep = asyncio.sleep) -> None:
         place = f"SecretStore {store.name}"
-        url = check_base_url(f"{place}: baseUrl", store.settings["baseUrl"], allow_loopback=allow_loopback)
+        url = reach.check_url(f"{place}: baseUrl", store.settings["baseUrl"])
         headers = HeaderFiles(place, store.settings.get("headerFiles") or {})
-        self.exchange = Exchange(place, url, headers, allow_loopback=allow_loopback, patience=patience, sleep=sleep)
+        self.exchange = Exchange(place, url, headers, reach=reach, patience=patience, sleep=sleep)
 
     async def read(self, path: str, version: str | None = None) -> Stored:
         check_path(path)
@@ -95,6 +96,11 @@ class Generic:
 
     def _place(self, path: str, version: str | None = None) -> str:
         return f"{self.exchange.place}: path '{shown(path)}'" + ("" if version is None else f" version '{shown(version)}'")
+
+
+def open_client(store: SecretStore, settings: StoreSettings) -> Generic:
+    """Raises Misconfigured."""
+    return Generic(store, reach=settings.reach)
 
 
 def target(path: str, version: str | None = None) -> str:

@@ -1,12 +1,12 @@
-"""From a SecretStore to its client: the one table of the providers that this version has."""
+"""From a SecretStore to its client: the one table of the providers. A provider's module, and its library, load when a store names it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
+from typing import NamedTuple
 
 from broker.errors import Misconfigured
-from broker.stores.embedded import Embedded
-from broker.stores.generic import Generic
+from broker.stores.addresses import Reach
 from broker.stores.store import StoreClient
 from contract.resources import SecretStore
 
@@ -17,36 +17,41 @@ class StoreSettings:
 
     embedded_db: Path | None = None
     embedded_key_file: Path | None = None
-    allow_loopback: bool = False
+    reach: Reach = field(default_factory=Reach)
+
+
+class Provider(NamedTuple):
+    """The module whose `open_client(store, settings)` makes the client, and the package's extra that it needs."""
+
+    module: str
+    extra: str | None = None
+
+
+PROVIDERS: dict[str, Provider] = {
+    "embedded": Provider("broker.stores.embedded"),
+    "generic": Provider("broker.stores.generic"),
+}
 
 
 def open_store(store: SecretStore, settings: StoreSettings) -> StoreClient:
-    """Quick and without a call out: a store that cannot be reached is told by its first call, or by `healthy`.
+    """Without a call out: a store that cannot be reached is told by its first call, or by `healthy`.
 
-    Raises Misconfigured for what manifest and settings alone show.
+    Raises Misconfigured for what manifest and settings alone show, and for a provider whose library is not installed.
     """
-    make = PROVIDERS.get(store.provider)
-    if make is None:
+    provider = PROVIDERS.get(store.provider)
+    if provider is None:
         raise Misconfigured(
             f"SecretStore {store.name}: spec.provider: found '{store.provider}'; this version has {', '.join(PROVIDERS)}. "
             "To fix: use one of these, or a newer version"
         )
-    return make(store, settings)
-
-
-def open_embedded(store: SecretStore, settings: StoreSettings) -> Embedded:
-    for name, value in (("TFY_SECRET_EMBEDDED_DB", settings.embedded_db), ("TFY_SECRET_EMBEDDED_KEY_FILE", settings.embedded_key_file)):
-        if value is None:
-            raise Misconfigured(
-                f"SecretStore {store.name}: spec.provider.embedded needs the setting {name}. To fix: set it to a file on a volume"
-            )
-    assert settings.embedded_db is not None  # noqa: S101 - told above
-    assert settings.embedded_key_file is not None  # noqa: S101 - as above
-    return Embedded(settings.embedded_db, settings.embedded_key_file, store.fqn)
-
-
-def open_generic(store: SecretStore, settings: StoreSettings) -> Generic:
-    return Generic(store, allow_loopback=settings.allow_loopback)
-
-
-PROVIDERS: dict[str, Callable[[SecretStore, StoreSettings], StoreClient]] = {"embedded": open_embedded, "generic": open_generic}
+    try:
+        module = import_module(provider.module)
+    except ModuleNotFoundError as error:
+        if provider.extra is None or (error.name or "").partition(".")[0] == "broker":
+            raise
+        raise Misconfigured(
+            f"SecretStore {store.name}: spec.provider.{store.provider} needs a library that is not installed ({error.name}). "
+            f"To fix: pip install 'tfy-secret-injector[{provider.extra}]', or use the image, which has all"
+        ) from None
+    client: StoreClient = module.open_client(store, settings)
+    return client

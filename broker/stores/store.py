@@ -1,9 +1,14 @@
-"""The interface of a secret store: read, write, delete, versions, by path. A client raises `broker.errors` alone."""
+"""The interface of a secret store: read, write, delete, versions, by path. A client raises `broker.errors` alone.
 
+A client makes one try: how often a call is repeated, how many run at once and when a store is left alone is `broker.guard`'s.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from broker.errors import BrokerError
 from contract.values import SecretValue
 
 
@@ -47,3 +52,21 @@ class StoreClient(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+class Asked(NamedTuple):
+    """One thing to read: a path, and a version (None: the newest)."""
+
+    path: str
+    version: str | None = None
+
+
+@runtime_checkable
+class BatchClient(StoreClient, Protocol):
+    """A store that gives several secrets in one call. `batch` is how many at most."""
+
+    batch: int
+
+    async def read_batch(self, asked: Sequence[Asked]) -> list[Stored | BrokerError]:
+        """As `read`, for 1 to `batch` different ones: an outcome for each, in order. Raises what concerns the call as a whole."""
+        ...

@@ -4,7 +4,6 @@ Decides nothing about a store's protocol. The certificates are those of the syst
 """
 
 import os
-import re
 import socket
 import ssl
 from functools import lru_cache
@@ -12,52 +11,25 @@ from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import anyio
 import httpcore
 import httpx
 
 from broker.errors import Misconfigured
-from broker.stores.addresses import literal_address, refusal
+from broker.stores.addresses import Reach
 from contract.fqn import shorten
 
 CONNECTIONS = 32
 # Shorter than servers keep an idle connection (uvicorn 5 s, nginx 75): a request on one that is just being closed fails, and a
 # write may not be repeated.
 KEEP_ALIVE_SECONDS = 4.0
-# Names that are not ASCII are written as punycode: digits of other scripts would spell addresses.
-_HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
-_LOOPBACK_HINT = "To fix: another address, or, in development, TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
 
 
-def check_base_url(place: str, url: str, *, allow_loopback: bool) -> str:
-    """The URL without trailing slashes. Raises Misconfigured."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        # What follows is sent as it stands, so the URL must mean the same to every parser.
-        usable = parts.port != 0 and bool(_HOST.fullmatch(host)) and not set(url) & set("?#@\\ ") and url.isascii() and url.isprintable()
-    except ValueError:
-        usable = False
-    if not usable or parts.scheme not in ("https", "http"):
-        raise Misconfigured(f"{place}: found {shorten(_without_user(url))!r}; allowed: an https URL without user, query and fragment")
-    if parts.scheme == "http" and not allow_loopback:
-        raise Misconfigured(
-            f"{place}: found plain HTTP; allowed: https. To fix: give the store a certificate, or, in development, "
-            "TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
-        )
-    address = literal_address(host)
-    reason = refusal(address, allow_loopback=allow_loopback) if address else None
-    if reason:
-        raise Misconfigured(f"{place}: '{host}' {reason}. {_LOOPBACK_HINT}")
-    return url.rstrip("/")
-
-
-def open_http(*, allow_loopback: bool, connect_seconds: float, total_seconds: float) -> httpx.AsyncClient:
+def open_http(*, reach: Reach, connect_seconds: float, total_seconds: float) -> httpx.AsyncClient:
     """A client that a store owns and closes. Raises Misconfigured if the system's certificates cannot be read."""
     client = httpx.AsyncClient(
-        transport=_VettedTransport(allow_loopback=allow_loopback),
+        transport=_VettedTransport(reach=reach),
         timeout=httpx.Timeout(total_seconds, connect=connect_seconds),
         follow_redirects=False,
         trust_env=False,
@@ -68,12 +40,8 @@ def open_http(*, allow_loopback: bool, connect_seconds: float, total_seconds: fl
     return client
 
 
-def _without_user(url: str) -> str:
-    scheme, separator, rest = url.partition("://")
-    return scheme + separator + rest.rpartition("@")[2]
-
-
-def _trust() -> ssl.SSLContext:
+def system_trust() -> ssl.SSLContext:
+    """The authorities that stores' certificates are checked with; SSL_CERT_FILE names others. Raises Misconfigured."""
     file = os.environ.get("SSL_CERT_FILE")
     try:
         return _trust_of(file, Path(file).stat().st_mtime_ns if file else 0)
@@ -90,8 +58,8 @@ def _trust_of(file: str | None, _changed: int) -> ssl.SSLContext:
 class _VettedTransport(httpx.AsyncHTTPTransport):
     """httpx's transport over a pool with our network backend, which httpx itself gives no way to name."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
-        trust = _trust()
+    def __init__(self, *, reach: Reach) -> None:
+        trust = system_trust()
         super().__init__(verify=trust, trust_env=False)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=trust,
@@ -100,15 +68,15 @@ class _VettedTransport(httpx.AsyncHTTPTransport):
             keepalive_expiry=KEEP_ALIVE_SECONDS,
             http1=True,
             http2=False,
-            network_backend=VettedBackend(allow_loopback=allow_loopback),
+            network_backend=VettedBackend(reach=reach),
         )
 
 
 class VettedBackend(httpcore.AnyIOBackend):
     """Resolves a name, checks each address, and connects to the address it has checked."""
 
-    def __init__(self, *, allow_loopback: bool) -> None:
-        self._allow_loopback = allow_loopback
+    def __init__(self, *, reach: Reach) -> None:
+        self._reach = reach
 
     async def connect_tcp(
         self,
@@ -120,9 +88,7 @@ class VettedBackend(httpcore.AnyIOBackend):
     ) -> httpcore.AsyncNetworkStream:
         addresses = await _resolve(host, port, timeout)
         for address in addresses:
-            reason = refusal(ip_address(address.partition("%")[0]), allow_loopback=self._allow_loopback)
-            if reason:
-                raise Misconfigured(f"'{shorten(host)}' resolves to {address}, which {reason}. {_LOOPBACK_HINT}")
+            self._reach.check_address(f"'{shorten(host)}' resolves to {address}, which", host, ip_address(address.partition("%")[0]))
         failure: Exception = httpcore.ConnectError("no address")
         for address in addresses:
             try:

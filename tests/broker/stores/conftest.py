@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from broker.stores.addresses import Reach
 from broker.stores.embedded import Embedded
 from broker.stores.exchange import Patience
 from broker.stores.generic import Generic
@@ -46,7 +47,7 @@ async def open_generic(header_file: Path, waits: list[float]) -> AsyncIterator[C
         def make(url: str, *, allow_loopback: bool = True, files: dict[str, str] | None = None, **patience: float) -> Generic:
             settings = {"baseUrl": url, "headerFiles": {HEADER: str(header_file)} if files is None else files}
             store = SecretStore("test", "acme/generic/test", "generic", settings)
-            client = Generic(store, allow_loopback=allow_loopback, patience=Patience(**patience), sleep=no_sleep)
+            client = Generic(store, reach=Reach(allow_loopback), patience=Patience(**patience), sleep=no_sleep)
             opened.push_async_callback(client.close)
             return client
 

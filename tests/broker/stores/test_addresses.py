@@ -7,9 +7,8 @@ from ipaddress import ip_address
 import pytest
 
 from broker.errors import Misconfigured
-from broker.stores.addresses import literal_address, refusal
+from broker.stores.addresses import Reach, literal_address, parse_host, refusal
 from broker.stores.generic import Generic
-from broker.stores.transport import check_base_url
 from tests.generic_server import GenericServer
 
 LOOPBACK = [
@@ -63,20 +62,20 @@ FINE = [
 @pytest.mark.parametrize("host", LOOPBACK + LOOPBACK6)
 def test_the_machine_itself_is_refused_unless_allowed(host: str) -> None:
     with pytest.raises(Misconfigured, match="is this machine itself.*TFY_SECRET_ALLOW_LOOPBACK_STORES"):
-        check_base_url("baseUrl", f"https://{host}/", allow_loopback=False)
-    assert check_base_url("baseUrl", f"https://{host}:8443/x/", allow_loopback=True) == f"https://{host}:8443/x"
+        Reach(allow_loopback=False).check_url("baseUrl", f"https://{host}/")
+    assert Reach(allow_loopback=True).check_url("baseUrl", f"https://{host}:8443/x/") == f"https://{host}:8443/x"
 
 
 @pytest.mark.parametrize("host", METADATA + NOWHERE)
 @pytest.mark.parametrize("allow", [True, False])
 def test_metadata_and_multicast_are_refused_always(host: str, allow: bool) -> None:
     with pytest.raises(Misconfigured, match="metadata|no single machine"):
-        check_base_url("baseUrl", f"https://{host}", allow_loopback=allow)
+        Reach(allow_loopback=allow).check_url("baseUrl", f"https://{host}")
 
 
 @pytest.mark.parametrize("host", FINE)
 def test_private_networks_and_names_are_fine(host: str) -> None:
-    assert check_base_url("baseUrl", f"https://{host}", allow_loopback=False) == f"https://{host}"
+    assert Reach(allow_loopback=False).check_url("baseUrl", f"https://{host}") == f"https://{host}"
 
 
 @pytest.mark.parametrize(
@@ -100,14 +99,14 @@ def test_private_networks_and_names_are_fine(host: str) -> None:
 )
 def test_what_is_no_plain_https_url_is_refused(url: str) -> None:
     with pytest.raises(Misconfigured, match="allowed: an https URL") as caught:
-        check_base_url("baseUrl", url, allow_loopback=True)
+        Reach(allow_loopback=True).check_url("baseUrl", url)
     assert "u:p" not in caught.value.message
 
 
 def test_plain_http_is_for_development() -> None:
     with pytest.raises(Misconfigured, match="found plain HTTP; allowed: https"):
-        check_base_url("baseUrl", "http://store.example", allow_loopback=False)
-    assert check_base_url("baseUrl", "http://10.200.0.1:80", allow_loopback=True)
+        Reach(allow_loopback=False).check_url("baseUrl", "http://store.example")
+    assert Reach(allow_loopback=True).check_url("baseUrl", "http://10.200.0.1:80")
 
 
 def test_a_name_is_no_literal() -> None:
@@ -139,3 +138,40 @@ async def test_the_checked_address_is_the_one_that_is_connected_to(
     client = open_generic(f"http://store.example:{server.port}")
     await client.healthy()
     assert server.requests[0].headers["Host"] == f"store.example:{server.port}"
+
+
+HOSTS = ("*.vault.example", "10.0.0.0/8", "store.example")
+
+
+@pytest.mark.parametrize("host", ["store.example", "STORE.example.", "a.vault.example", "a.b.vault.example", "10.1.2.3"])
+def test_a_host_that_the_setting_names_is_fine(host: str) -> None:
+    assert Reach(hosts=HOSTS).check_url("baseUrl", f"https://{host}")
+
+
+@pytest.mark.parametrize("host", ["11.1.2.3", "0x0b.1.2.3"])
+def test_an_address_outside_of_the_setting_is_refused(host: str) -> None:
+    with pytest.raises(Misconfigured, match="outside of what TFY_SECRET_STORE_HOSTS allows"):
+        Reach(hosts=HOSTS).check_url("baseUrl", f"https://{host}")
+
+
+@pytest.mark.parametrize("host", ["other.example", "vault.example", "evilstore.example", "store.example.evil"])
+def test_a_name_that_the_setting_does_not_name_is_judged_by_what_it_resolves_to(host: str) -> None:
+    """With networks among the hosts it may resolve into one of them; without, it is refused as it is written."""
+    reach = Reach(hosts=HOSTS)
+    assert reach.check_url("baseUrl", f"https://{host}")
+    reach.check_address("x", host, ip_address("10.9.9.9"))
+    with pytest.raises(Misconfigured, match="outside"):
+        reach.check_address("x", host, ip_address("11.9.9.9"))
+    with pytest.raises(Misconfigured, match="outside"):
+        Reach(hosts=("*.vault.example", "store.example")).check_url("baseUrl", f"https://{host}")
+
+
+def test_the_setting_opens_nothing_that_is_refused_anyway() -> None:
+    with pytest.raises(Misconfigured, match="metadata"):
+        Reach(hosts=("169.254.0.0/16",)).check_url("baseUrl", "https://169.254.169.254")
+
+
+@pytest.mark.parametrize("text", ["https://a", "a b", "*", "*.", "10.0.0.0/99", "a/b", ""])
+def test_what_is_no_host_is_refused_in_the_setting(text: str) -> None:
+    with pytest.raises(ValueError, match="allowed: hosts such as"):
+        parse_host(text)

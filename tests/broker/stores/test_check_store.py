@@ -13,6 +13,7 @@ from broker.check_store import ROOT, check_store, print_rows, run_check
 from broker.errors import Unsupported
 from broker.stores.embedded import Embedded
 from broker.stores.generic import Generic
+from broker.stores.addresses import Reach
 from broker.stores.registry import StoreSettings
 from contract.resources import SecretStore
 from contract.values import SecretValue
@@ -304,7 +305,7 @@ async def test_the_command_prints_the_rows_and_its_code_says_whether_they_hold(s
         "vendor", "acme/generic/vendor", "generic", {"baseUrl": server.url, "headerFiles": {"X-Store-Key": str(header_file)}}
     )
     out = io.StringIO()
-    assert await run_check(store, StoreSettings(allow_loopback=True), out) == 0
+    assert await run_check(store, StoreSettings(reach=Reach(allow_loopback=True)), out) == 0
     lines = out.getvalue().splitlines()
     assert lines[0] == "SecretStore vendor (generic): secrets of its own under /tfy-secret-check/, deleted at the end"
     assert "PASS  GET of a missing path                      404" in lines
@@ -313,7 +314,7 @@ async def test_the_command_prints_the_rows_and_its_code_says_whether_they_hold(s
 
     header_file.write_text("wrong\n")
     out = io.StringIO()
-    assert await run_check(store, StoreSettings(allow_loopback=True), out) == 1
+    assert await run_check(store, StoreSettings(reach=Reach(allow_loopback=True)), out) == 1
     assert "FAIL  headers accepted  found 401; expected 400, and the configured headers accepted" in out.getvalue()
     assert out.getvalue().splitlines()[-1] == "the contract does not hold: 2 FAIL"
 
@@ -322,7 +323,7 @@ async def test_the_command_prints_the_rows_and_its_code_says_whether_they_hold(s
     ("url", "settings", "message"),
     [
         pytest.param("http://127.0.0.1:9", StoreSettings(), "found plain HTTP", id="misconfigured"),
-        pytest.param("http://127.0.0.1:1", StoreSettings(allow_loopback=True), "cannot be reached", id="unreachable"),
+        pytest.param("http://127.0.0.1:1", StoreSettings(reach=Reach(allow_loopback=True)), "cannot be reached", id="unreachable"),
     ],
 )
 async def test_a_store_that_cannot_be_asked_is_told_in_one_line(
@@ -338,7 +339,7 @@ async def test_a_store_that_cannot_be_asked_is_told_in_one_line(
 async def test_a_missing_header_file_is_told(server: GenericServer, tmp_path: Path) -> None:
     store = SecretStore("s", "acme/generic/s", "generic", {"baseUrl": server.url, "headerFiles": {"X-Key": str(tmp_path / "missing")}})
     out = io.StringIO()
-    assert await run_check(store, StoreSettings(allow_loopback=True), out) == 1
+    assert await run_check(store, StoreSettings(reach=Reach(allow_loopback=True)), out) == 1
     assert "headerFiles.X-Key: file" in out.getvalue()
     assert server.requests == []
 

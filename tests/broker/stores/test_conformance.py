@@ -1,13 +1,15 @@
-"""What every store must do, asked of each one that this version has."""
+"""What every store must do, asked of each one that this version has: `subjects` starts them, and says what a store cannot do."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from broker.errors import BrokerError, InvalidRequest, NotFound, TooLarge, Unsupported
 from broker.stores.store import StoreClient
 from contract.values import SecretValue
-from contract.wire import MAX_VALUE_BYTES
+from tests.broker.stores.subjects import SUBJECTS, Traits
 
 PATH = "/tfy-secret/acme/payments/DB_PASSWORD"
 TEXTS = [
@@ -28,9 +30,37 @@ TEXTS = [
 PATHS = ["relative", "/a b+c", "/%2F%", "/?version=1&path=/other#x", "/\u00e4/\U0001f511", "/a//b/", "/'\"\\{}", "/" + "x" * 2000]
 
 
-@pytest.fixture(params=["embedded", "generic"])
-def store(request: pytest.FixtureRequest) -> StoreClient:
-    return request.getfixturevalue(request.param)
+BYTES = bytes(range(256)) * 3 + b"\r\n\x00\xff"
+MANAGED = [
+    "/tfy-secret/acme/payments/DB_PASSWORD",
+    "/tfy-secret/acme/payments/db_password",
+    "/tfy-secret/acme/payments/db-password",
+    "/tfy-secret/acme/payments/db.password",
+    "/tfy-secret/acme/payments/DB-PASSWORD",
+    "/tfy-secret/acme/payments/0",
+    "/tfy-secret/acme/payments.db/PASSWORD",
+    "/tfy-secret/acme/payments-db/PASSWORD",
+    "/tfy-secret/acme-payments/db/PASSWORD",
+    "/tfy-secret/acme/payments/a--b",
+    "/tfy-secret/acme/payments/a__b",
+    "/tfy-secret/acme/payments/a-b-123abc",
+]
+
+
+@pytest.fixture(params=SUBJECTS)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[StoreClient]:
+    async with SUBJECTS[request.param].open(tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+def traits(request: pytest.FixtureRequest) -> Traits:
+    return SUBJECTS[request.node.callspec.params["store"]].traits
+
+
+def needs(able: bool) -> None:
+    if not able:
+        pytest.skip("the store cannot")
 
 
 async def test_a_value_written_is_read(store: StoreClient) -> None:
@@ -61,7 +91,13 @@ async def test_what_is_not_there_is_not_found(store: StoreClient) -> None:
             await store.read(PATH, version)
 
 
-async def test_one_version_is_deleted_and_the_others_stay(store: StoreClient) -> None:
+async def test_one_version_is_deleted_and_the_others_stay(store: StoreClient, traits: Traits) -> None:
+    if not traits.deletes_versions:
+        await store.write(PATH, SecretValue(b"one"))
+        with pytest.raises(Unsupported):
+            await store.delete(PATH, await store.write(PATH, SecretValue(b"two")))
+        assert (await store.read(PATH)).value == SecretValue(b"two")
+        return
     one, two = await store.write(PATH, SecretValue(b"one")), await store.write(PATH, SecretValue(b"two"))
     await store.delete(PATH, one)
     with pytest.raises(NotFound):
@@ -72,42 +108,65 @@ async def test_one_version_is_deleted_and_the_others_stay(store: StoreClient) ->
         await store.read(PATH)
 
 
-async def test_all_versions_are_deleted_and_their_names_not_used_again(store: StoreClient) -> None:
+async def test_all_versions_are_deleted_and_their_names_not_used_again(store: StoreClient, traits: Traits) -> None:
     old = {await store.write(PATH, SecretValue(b"one")), await store.write(PATH, SecretValue(b"two"))}
     await store.delete(PATH)
     with pytest.raises(NotFound):
         await store.read(PATH)
-    assert await store.write(PATH, SecretValue(b"three")) not in old
+    version = await store.write(PATH, SecretValue(b"three"))
+    assert (await store.read(PATH, version)).value == SecretValue(b"three")
+    assert version not in old or not traits.new_version_names
 
 
 async def test_deleting_what_is_not_there_is_told(store: StoreClient) -> None:
     """The Generic contract knows only 400 for that."""
     await store.write(PATH, SecretValue(b"one"))
     for path, version in ((PATH + "X", None), (PATH, "77"), (PATH + "X", "1")):
-        with pytest.raises((NotFound, InvalidRequest)):
+        with pytest.raises((NotFound, InvalidRequest, Unsupported)):
             await store.delete(path, version)
     assert (await store.read(PATH)).value == SecretValue(b"one")
 
 
-async def test_text_is_kept_exactly(store: StoreClient) -> None:
+async def test_text_is_kept_exactly(store: StoreClient, traits: Traits) -> None:
     for text in TEXTS:
+        if (text == "" and not traits.empty) or ("\0" in text and not traits.nul):
+            with pytest.raises(InvalidRequest):
+                await store.write(PATH, SecretValue(text.encode()))
+            continue
         await store.write(PATH, SecretValue(text.encode()))
         assert (await store.read(PATH)).value == SecretValue(text.encode()), f"text {TEXTS.index(text)} came back different"
 
 
-async def test_paths_are_kept_apart_exactly(store: StoreClient) -> None:
+async def test_bytes_that_are_no_text_are_kept_exactly_or_refused(store: StoreClient, traits: Traits) -> None:
+    if not traits.binary:
+        with pytest.raises(InvalidRequest):
+            await store.write(PATH, SecretValue(BYTES))
+        return
+    await store.write(PATH, SecretValue(BYTES))
+    assert (await store.read(PATH)).value == SecretValue(BYTES), "bytes came back different"
+
+
+async def test_managed_names_that_look_alike_are_kept_apart(store: StoreClient) -> None:
+    for path in MANAGED:
+        await store.write(path, SecretValue(path.encode()))
+    assert [(await store.read(path)).value == SecretValue(path.encode()) for path in MANAGED] == [True] * len(MANAGED)
+
+
+async def test_paths_are_kept_apart_exactly(store: StoreClient, traits: Traits) -> None:
+    needs(traits.any_path)
     for path in PATHS:
         await store.write(path, SecretValue(path.encode()))
     assert [(await store.read(path)).value == SecretValue(path.encode()) for path in PATHS] == [True] * len(PATHS)
 
 
 @pytest.mark.parametrize("unit", [b"m", "\u00e9".encode(), b'"', b"\x01"], ids=["ascii", "two-bytes", "escaped", "control"])
-async def test_the_largest_value_is_kept_and_one_more_byte_refused(store: StoreClient, unit: bytes) -> None:
-    largest = unit * (MAX_VALUE_BYTES // len(unit))
+async def test_the_largest_value_is_kept_and_one_more_byte_refused(store: StoreClient, traits: Traits, unit: bytes) -> None:
+    largest = unit * (traits.max_bytes // len(unit))
+    beyond = largest + b"x" * (traits.max_bytes + 1 - len(largest))
     await store.write(PATH, SecretValue(largest))
     assert (await store.read(PATH)).value == SecretValue(largest)
-    with pytest.raises(TooLarge, match="1048577 bytes; allowed: at most 1048576"):
-        await store.write(PATH, SecretValue(largest + b"x"))
+    with pytest.raises(TooLarge, match=f"{traits.max_bytes + 1} bytes; allowed: at most {traits.max_bytes}"):
+        await store.write(PATH, SecretValue(beyond))
     assert (await store.read(PATH)).value == SecretValue(largest)
 
 
@@ -128,12 +187,13 @@ async def test_versions_are_listed_oldest_first_or_unsupported(store: StoreClien
         assert listed == written
 
 
-async def test_many_calls_at_once_do_not_mix(store: StoreClient) -> None:
-    paths = [f"/many/{number}" for number in range(40)]
+async def test_many_calls_at_once_do_not_mix(store: StoreClient, traits: Traits) -> None:
+    paths = [f"/tfy-secret/acme/many/KEY_{number}" for number in range(40)]
     await asyncio.gather(*(store.write(path, SecretValue(path.encode())) for path in paths))
     found = await asyncio.gather(*(store.read(path) for path in paths))
     assert [stored.value == SecretValue(path.encode()) for stored, path in zip(found, paths)] == [True] * len(paths)
-    versions = await asyncio.gather(*(store.write("/same", SecretValue(b"x")) for _ in range(20)))
+    needs(traits.writes_in_order)
+    versions = await asyncio.gather(*(store.write("/tfy-secret/acme/many/SAME", SecretValue(b"x")) for _ in range(20)))
     assert len(set(versions)) == 20
 
 
@@ -145,7 +205,7 @@ async def test_no_error_and_no_repr_shows_a_value(store: StoreClient) -> None:
     canary = "canary-value-91c2"
     await store.write(PATH, SecretValue(canary.encode()))
     shown = [repr(await store.read(PATH)), repr(store), repr(vars(store))]
-    for call in (store.read(PATH, "9"), store.write(PATH, SecretValue(canary.encode() * MAX_VALUE_BYTES)), store.delete(PATH, "9")):
+    for call in (store.read(PATH, "9"), store.write(PATH, SecretValue(canary.encode() * 100_000)), store.delete(PATH, "9")):
         with pytest.raises(BrokerError) as caught:
             await call
         shown.append(repr(caught.value) + caught.value.message)

@@ -1,0 +1,65 @@
+"""Every store that the conformance suite runs against: a real server over the network, our client, and what the store cannot do.
+
+A provider adds one line to SUBJECTS. `open_subject` is an async context manager that starts the server and gives the client.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker.stores.addresses import Reach
+from broker.stores.embedded import Embedded
+from broker.stores.generic import Generic
+from broker.stores.store import StoreClient
+from contract.resources import SecretStore
+from contract.wire import MAX_VALUE_BYTES
+from tests.generic_server import GenericServer
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a store can do. The defaults are what all should; a difference is the store's own, and documented on its page."""
+
+    max_bytes: int = MAX_VALUE_BYTES
+    binary: bool = False
+    empty: bool = True
+    nul: bool = True  # U+0000 in text
+    any_path: bool = True  # own paths of any characters; else the store has a set of its own
+    lists_versions: bool = True
+    deletes_versions: bool = True
+    new_version_names: bool = True  # after a secret was deleted, its versions' names are not used again
+    writes_in_order: bool = True  # 20 writes of one path at once all get a version
+    writes: bool = True
+
+
+@dataclass(frozen=True)
+class Subject:
+    open: Callable[[Path], AbstractAsyncContextManager[StoreClient]]
+    traits: Traits = Traits()
+
+
+@asynccontextmanager
+async def embedded(folder: Path) -> AsyncIterator[StoreClient]:
+    client = Embedded.open(folder / "data" / "secrets.db", folder / "key", "acme/embedded/test")
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@asynccontextmanager
+async def generic(folder: Path) -> AsyncIterator[StoreClient]:
+    (folder / "header").write_text("credential\n")
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(GenericServer({"X-Store-Key": "credential"}))
+        settings = {"baseUrl": server.url, "headerFiles": {"X-Store-Key": str(folder / "header")}}
+        client = Generic(SecretStore("test", "acme/generic/test", "generic", settings), reach=Reach(allow_loopback=True))
+        stack.push_async_callback(client.close)
+        yield client
+
+
+SUBJECTS: dict[str, Subject] = {
+    "embedded": Subject(embedded, Traits(binary=True)),
+    "generic": Subject(generic, Traits(lists_versions=False)),
+}
