@@ -26,6 +26,14 @@ class NotFound(BrokerError):
     code = wire.NOT_FOUND
 
 
+class Disabled(NotFound):
+    """The version is there and someone has switched it off."""
+
+
+class SoftDeleted(NotFound):
+    """Deleted, and the store still keeps it: it can be brought back there."""
+
+
 class FieldNotFound(BrokerError):
     """The value is there; the `#field` is not."""
 
@@ -110,3 +118,7 @@ class Throttled(Retryable):
 
 class Unavailable(Retryable):
     """The store or the API server does not answer, or answers 5xx."""
+
+
+class Sealed(Unavailable):
+    """The store answers that it is sealed: its operators must unseal it, nobody here can."""
