@@ -64,6 +64,16 @@ class Denied(BrokerError):
     code = wire.DENIED
 
 
+class Conflict(BrokerError):
+    """Someone else changed it since the caller looked. `changes` are sentences, `version` is what the change must start from now."""
+
+    code = wire.CONFLICT
+
+    def __init__(self, message: str, changes: tuple[str, ...] = (), version: str | None = None) -> None:
+        self.changes, self.version = changes, version
+        super().__init__(message)
+
+
 class NodeTooOld(BrokerError):
     """The pod runs on a node that cannot deliver its plan's mode; moving the pod, or admitting it again, mends it."""
 
@@ -89,6 +99,15 @@ class StoreRefused(BrokerError):
     """The store does not accept the broker's own credentials or rights."""
 
     code = wire.STORE_REFUSED
+
+
+class StoreFailed(BrokerError):
+    """A secret store did not do its part of a change. `cause` is its own error; the code is the cause's."""
+
+    def __init__(self, message: str, cause: BrokerError) -> None:
+        self.cause, self.code = cause, cause.code
+        self.retry_after = getattr(cause, "retry_after", None)
+        super().__init__(message)
 
 
 class Malformed(BrokerError):

@@ -6,6 +6,7 @@ status | codes                                     | who acts
 401    | unauthenticated                           | the caller
 403    | denied                                    | the caller
 404    | not_found, field_not_found                | the caller
+409    | conflict                                  | the caller
 413    | too_large                                 | the caller
 501    | unsupported                               | nobody: the store cannot
 502    | misconfigured, store_refused, malformed   | the operator
@@ -33,6 +34,7 @@ STATUS = {
     wire.NODE_TOO_OLD: 403,
     wire.NOT_FOUND: 404,
     wire.FIELD_NOT_FOUND: 404,
+    wire.CONFLICT: 409,
     wire.TOO_LARGE: 413,
     wire.UNSUPPORTED: 501,
     wire.MISCONFIGURED: 502,

@@ -28,6 +28,7 @@ STORE_REFUSED, MALFORMED, TOO_LARGE, INTERNAL = "store_refused", "malformed", "t
 THROTTLED, UNAVAILABLE = "throttled", "unavailable"
 # Codes of a whole request.
 UNAUTHENTICATED, BAD_REQUEST, NODE_TOO_OLD = "unauthenticated", "bad_request", "node_too_old"
+CONFLICT = "conflict"
 
 ABSENT = frozenset({NOT_FOUND, FIELD_NOT_FOUND})
 RETRYABLE = frozenset({THROTTLED, UNAVAILABLE})

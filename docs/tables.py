@@ -144,6 +144,8 @@ def _carries(value: bytes) -> Iterator[str]:
 
 
 def _exit_of(code: str) -> str:
+    if code == wire.CONFLICT:
+        return "none: pods never get it"
     if code == wire.NODE_TOO_OLD:
         return str(EXITS[init_errors.NodeTooOld].code)
     if code in wire.RETRYABLE:

@@ -59,6 +59,7 @@ CODES: dict[str, str] = {
     wire.UNAVAILABLE: "The store, the Kubernetes API or the audit log does not answer. Tried again.",
     wire.UNAUTHENTICATED: "The token is not accepted, or not bound to a pod where that is needed.",
     wire.BAD_REQUEST: "The request is not one of this version, or past a limit.",
+    wire.CONFLICT: "Someone else changed the secret group since it was looked at; the answer says what.",
     wire.NODE_TOO_OLD: "The pod's node cannot deliver the plan's mode.",
 }
 
