@@ -18,6 +18,7 @@ class Catalog:
 
     def __init__(self, tenant: str, manifests: Iterable[Mapping[str, Any]] = ()) -> None:
         self.tenant = tenant
+        self.changes = 0  # grows with each one: what was concluded from the catalog holds as long as it stands still
         self.stores: dict[str, SecretStore] = {}
         self.groups: dict[str, SecretGroup] = {}
         self.stores_by_fqn: dict[str, SecretStore] = {}
@@ -30,6 +31,7 @@ class Catalog:
 
     def put(self, manifest: Mapping[str, Any]) -> None:
         """Add or replace the object of that kind and name."""
+        self.changes += 1
         kind = manifest.get("kind")
         name = str(_field(manifest, "metadata", "name"))
         if kind == STORE:
@@ -47,6 +49,7 @@ class Catalog:
             self._index_stores()
 
     def remove(self, kind: Kind, name: str) -> None:
+        self.changes += 1
         self._forget(kind, name)
         self.problems.pop((kind, name), None)
         if kind == STORE:

@@ -20,6 +20,7 @@ from webhook.metrics import Metrics
 from service.nodes import FixedNodes, Nodes
 from webhook.planning import Cluster
 from webhook.settings import Settings
+from webhook.truth import Truths
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ class Webhook:
         self.versions: Nodes | FixedNodes = Nodes(kube) if kube else FixedNodes(settings.kubelet_version)
         self.tls = _tls_source(settings, kube)
         self._ca_file = CaFile(settings.broker_ca_file) if settings.broker_ca_file else None
+        self._truths = Truths()
         self.metrics = Metrics(lambda: self.tls.expires_at)
         self.images = ImageLookup(settings.registry, kube)
         self.admission = Admission(self.cluster, self.missing, self.metrics, self.images, ConfigMaps(kube) if kube else None)
@@ -62,7 +64,7 @@ class Webhook:
 
     def cluster(self) -> Cluster:
         around = Surroundings(self._settings.broker_url, self.broker_ca, self._settings.init)
-        return Cluster(self.catalog.catalog, self.versions, around, self._settings.mode, self._settings.tenant_admins)
+        return Cluster(self.catalog.catalog, self.versions, around, self._settings.mode, self._settings.tenant_admins, self._truths)
 
     def missing(self) -> list[str]:
         """What keeps the webhook from being ready, as sentences."""

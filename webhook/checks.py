@@ -70,25 +70,32 @@ def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None
 
 def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
     """Each name against what is known: unknown, denied, or fine as far as can be told now."""
-    distinct: set[str] = set()
-    for target in wanted:
-        for reference in target.references:
-            distinct.update(reference.parts[1::2])
-        distinct.update(str(fqn) for _, fqn in target.files)
-    if len(distinct) > MAX_SECRETS:
-        found, fix = f"{len(distinct)} different secrets", "split the pod, or keep several values in one JSON secret and use #field"
+    if sum(findings.references.values()) > MAX_SECRETS and (number := _distinct(wanted)) > MAX_SECRETS:
+        found, fix = f"{number} different secrets", "split the pod, or keep several values in one JSON secret and use #field"
         findings.tell(Problem("spec", Reason.PLAN_TOO_LARGE, found, f"at most {MAX_SECRETS} in one pod", fix))
         return
     for target in wanted:
         for reference in target.references:
-            for fqn in reference.template.fqns:
-                outcome = truth.check(reference.place, fqn)
-                if outcome is not None:
-                    findings.tell(outcome)
-                    if findings.full:
-                        return
+            if truth.knows(reference.found.parts):
+                continue
+            outcomes = [outcome for fqn in reference.template.fqns if (outcome := truth.check(reference.place, fqn)) is not None]
+            if not outcomes:
+                truth.remember(reference.found.parts)
+            for outcome in outcomes:
+                findings.tell(outcome)
+            if findings.full:
+                return
         for file, fqn in target.files:
             findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
+
+
+def _distinct(wanted: list[Target]) -> int:
+    names: set[str] = set()
+    for target in wanted:
+        for reference in target.references:
+            names.update(reference.found.parts[1::2])
+        names.update(str(fqn) for _, fqn in target.files)
+    return len(names)
 
 
 def _taken(name: str) -> Problem:

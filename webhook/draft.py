@@ -1,6 +1,7 @@
 """One container's part of the plan while it grows, over one or several calls for the same pod."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 from typing import Any
 
@@ -32,9 +33,15 @@ class Draft:
 
     def path_for(self, variable: str) -> str:
         """A file for a variable: its name where that is a plain one and free, else a number."""
-        path = f"{keys.ENV_FOLDER}/{variable}"
-        if path in self._used or not (variable.isascii() and variable.isidentifier() and len(variable) <= PLAIN_LENGTH):
+        path = _plain_path(variable)
+        if path is None or path in self._used:
             numbers = count(len(self._used))  # each is free at once, unless an earlier plan was not ours
             path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self._used)
         self._used.add(path)
         return path
+
+
+@lru_cache(maxsize=4096)
+def _plain_path(variable: str) -> str | None:
+    plain = len(variable) <= PLAIN_LENGTH and variable.isascii() and variable.isidentifier()
+    return f"{keys.ENV_FOLDER}/{variable}" if plain else None

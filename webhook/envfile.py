@@ -5,7 +5,6 @@ No command rewrite, so probes, hooks, `kubectl exec` and `$(VAR)` see the variab
 
 from contract import keys
 from contract.plan import EnvDelivery
-from contract.references import Template
 from webhook.draft import Draft
 from webhook.patch import Op, replace
 from webhook.reference import EnvReference
@@ -19,9 +18,8 @@ class Envfile:
 
     def check(self, target: Target, findings: Findings) -> None:
         """Probes are the one place where `$(VAR)` does not work: the kubelet expands it there from plain values alone."""
-        names = {reference.name for reference in target.references}
         for place, _, words in target.container.exec_probes():
-            for name in names:
+            for name in {reference.name for reference in target.references}:
                 if any(f"$({name})" in word for word in words):
                     findings.tell(
                         f"{target.place}.{place}: the kubelet puts nothing in for $({name}) in a probe; "
@@ -33,19 +31,12 @@ class Envfile:
         operations = []
         for reference in target.references:
             path = draft.path_for(reference.name)
-            draft.env.append(EnvDelivery(reference.name, path, reference.parts))
+            draft.env.append(EnvDelivery(reference.name, path, reference.found.parts))
             operations.append(self._rewrite(reference, draft.volume, path))
         return operations
 
     def _rewrite(self, reference: EnvReference, volume: str, path: str) -> Op:
         source: dict[str, str | bool] = {"volumeName": volume, "path": path, "key": keys.ENVFILE_KEY}
-        if _may_be_absent(reference.template):
+        if reference.found.may_be_absent:
             source["optional"] = True  # all absent is a file without the key: the variable is then left unset
         return replace(reference.pointer, {"name": reference.name, "valueFrom": {"fileKeyRef": source}})
-
-
-def _may_be_absent(template: Template) -> bool:
-    """Whether nothing is left when every optional secret is absent."""
-    if template.whole:
-        return template.fqns[0].optional
-    return not any(template.texts) and all(fqn.optional for fqn in template.fqns)

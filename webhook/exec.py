@@ -16,7 +16,7 @@ from webhook.expansion import marked
 from webhook.patch import Op, replace
 from webhook.pod import Container
 from webhook.problem import Problem, Reason
-from webhook.reference import EnvReference
+from webhook.reference import EnvReference, Found
 from webhook.registry.entrypoint import Entrypoint, argv
 from webhook.registry.errors import ImageError, LookupFailed
 from webhook.registry.image import parse_image
@@ -72,7 +72,7 @@ class Exec:
         draft.mode = self.name
         operations = []
         for reference in (*target.references, *target.dependents):
-            draft.env.append(EnvDelivery(reference.name, f"{keys.EXEC_FOLDER}/{keys.EXEC_ENV}", reference.parts))
+            draft.env.append(EnvDelivery(reference.name, f"{keys.EXEC_FOLDER}/{keys.EXEC_ENV}", reference.found.parts))
             operations.append(replace(reference.pointer, {"name": reference.name, "value": ""}))
         names = {delivery.name for delivery in draft.env}
         if not is_wrapped(target.container.command):
@@ -85,7 +85,7 @@ class Exec:
         return operations
 
     def _find_dependents(self, target: Target, findings: Findings) -> None:
-        references = {int(reference.pointer.rpartition("/")[2]): reference.template for reference in target.references}
+        references = {reference.index: reference.template for reference in target.references}
         if target.variables is None:  # `scan` sets it wherever there is a reference, or was one
             return
         entries = target.container.env or []
@@ -95,8 +95,8 @@ class Exec:
                 findings.tell(outcome)
                 continue
             dependents[index] = outcome
-            place = f"{target.place}.env[{entries[index].name}]"
-            target.dependents.append(EnvReference(f"{target.pointer}/env/{index}", place, entries[index].name, outcome, outcome.parts))
+            reference = EnvReference(target.place, f"{target.pointer}/env", index, entries[index].name, Found.of(outcome))
+            target.dependents.append(reference)
         for name in target.variables.overridden(references | dependents):
             found = f"the variable '{name}' with a reference, and later with another value"
             findings.tell(

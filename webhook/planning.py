@@ -11,7 +11,7 @@ Pure: no call, no clock. `scan` finds what is wanted, `checks` and `truth` say w
 arrives, `assembly` makes the patch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from contract.catalog import Catalog
@@ -28,7 +28,7 @@ from webhook.position import check_position
 from webhook.problem import Problem
 from webhook.scan import find_env, find_files, find_undeliverable, targets_of
 from webhook.target import Findings, Target
-from webhook.truth import Truth
+from webhook.truth import Truths
 
 
 ENVFILE = Envfile()
@@ -82,6 +82,7 @@ class Cluster:
     around: Surroundings
     mode: str = "auto"
     admins: frozenset[str] = frozenset()
+    truths: Truths = field(default_factory=Truths)
 
 
 def plan_injection(pod: Pod, namespace: str, cluster: Cluster, images: Images | None = None) -> Decision | Ask:
@@ -108,7 +109,7 @@ def plan_injection(pod: Pod, namespace: str, cluster: Cluster, images: Images | 
     check_position(targets, spec, wishes.position, injection, findings)
     if wanted:
         check_kind(pod, spec, cluster.around.broker_url, findings)
-        check_truth(wanted, Truth.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account), findings)
+        check_truth(wanted, cluster.truths.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account), findings)
         check_names(wanted, spec, injection, findings)
     if findings.problems:
         return Reject(tuple(findings.problems), tuple(findings.warnings))

@@ -8,14 +8,14 @@ from functools import lru_cache
 
 from contract import keys
 from contract.catalog import Catalog
-from contract.fqn import SCHEME, Fqn, FqnError, ManagedSecret, shorten
+from contract.fqn import SCHEME, FqnError, shorten
 from contract.plan import FileDelivery
 from contract.references import Template, find_references, looks_like_store_path
 from webhook.files import WantedFile, mount_problem, read_fqn
 from webhook.injected import Injection
 from webhook.pod import PodSpec
 from webhook.problem import Problem, Reason, nearest
-from webhook.reference import EnvReference
+from webhook.reference import EnvReference, Found
 from webhook.target import Findings, Target
 from webhook.variables import Variables
 
@@ -34,7 +34,7 @@ def targets_of(spec: PodSpec) -> Iterator[Target]:
 def find_env(target: Target, service_links: bool, catalog: Catalog, injection: Injection | None, findings: Findings) -> None:
     """Add the container's references to it, in their order."""
     start, where = target.place, f"{target.pointer}/env"
-    found_fqns: list[Fqn] = []
+    number = managed = 0
     delivered = _templates(target, injection)
     if delivered:
         target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
@@ -42,39 +42,37 @@ def find_env(target: Target, service_links: bool, catalog: Catalog, injection: I
         value = entry.value
         if not value or (SCHEME not in value and "::" not in value) or entry.valueFrom is not None:
             continue
-        place = f"{start}.env[{entry.name}]"
         try:
             found = _find(value, catalog.store_fqns)
         except FqnError as error:
-            findings.tell(Problem.of_fqn(place, error))
+            findings.tell(Problem.of_fqn(f"{start}.env[{entry.name}]", error))
             continue
         if found is None:
-            findings.tell(_unknown_store(place, value, catalog))
+            findings.tell(_unknown_store(f"{start}.env[{entry.name}]", value, catalog))
             continue
-        template, parts = found
         if target.variables is None:
             target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
-        if not template.whole and "$" in "".join(template.texts):
-            expanded = target.variables.resolve(place, index, template)
+        reference = EnvReference(start, where, index, entry.name, found)
+        if "$" in value and any("$" in text for text in found.template.texts):
+            expanded = target.variables.resolve(reference.place, index, found.template)
             if isinstance(expanded, Problem):
                 findings.tell(expanded)
                 continue
-            template, parts = expanded, expanded.parts
-        target.references.append(EnvReference(f"{where}/{index}", place, entry.name, template, parts))
-        found_fqns += template.fqns
-    managed = sum(isinstance(fqn.secret, ManagedSecret) for fqn in found_fqns)
+            reference = EnvReference(start, where, index, entry.name, found := Found.of(expanded))
+        target.references.append(reference)
+        number += len(found.template.fqns)
+        managed += found.managed
     findings.count("managed", managed)
-    findings.count("store", len(found_fqns) - managed)
+    findings.count("store", number - managed)
 
 
-def _find(value: str, stores: frozenset[str]) -> tuple[Template, tuple[str, ...]] | None:
-    """The template and its parts."""
+def _find(value: str, stores: frozenset[str]) -> Found | None:
     return _find_again(value, stores) if len(value) <= SHORT else _find_once(value, stores)
 
 
-def _find_once(value: str, stores: frozenset[str]) -> tuple[Template, tuple[str, ...]] | None:
+def _find_once(value: str, stores: frozenset[str]) -> Found | None:
     template = find_references(value, stores)
-    return None if template is None else (template, template.parts)
+    return None if template is None else Found.of(template)
 
 
 # Pods of one Deployment hold the same values: a rollout asks for the same few names a thousand times.

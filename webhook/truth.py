@@ -9,12 +9,17 @@ a key that the group lacks      | unknown, with a near name; a warning with `?op
 a store path without a rule     | denied
 """
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from contract.access import Action, Deny, decide, has_role, workload_subjects
 from contract.catalog import GROUP, Catalog
 from contract.fqn import SCHEME, Fqn, ManagedSecret
 from webhook.problem import Problem, Reason, nearest
+
+
+MAX_FINE = 2048  # values that are remembered for one workload
+MAX_WORKLOADS = 512  # with FINE all full, some 100 MB; a workload has a few dozen values
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +30,25 @@ class Truth:
     subjects: frozenset[str]
     admins: frozenset[str]
     who: str
-    _open: dict[str, frozenset[str]] = field(default_factory=dict)  # group -> its keys, once a role and a store were found
+    _fine: set[tuple[str, ...]] = field(default_factory=set)  # parts of values whose references this workload gets
 
     @classmethod
     def of_workload(cls, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str) -> "Truth":
         return cls(catalog, workload_subjects(namespace, service_account), admins, f"{namespace}/{service_account}")
 
+    def knows(self, parts: tuple[str, ...]) -> bool:
+        """Whether every reference of the value was checked before, and found fine."""
+        return parts in self._fine
+
+    def remember(self, parts: tuple[str, ...]) -> None:
+        if len(self._fine) >= MAX_FINE:
+            self._fine.clear()
+        self._fine.add(parts)
+
     def check(self, place: str, fqn: Fqn) -> Problem | str | None:
         """A problem, a warning, or None: as far as names and rules tell, the pod will get this."""
-        secret = fqn.secret
-        if isinstance(secret, ManagedSecret) and secret.key in self._open.get(secret.group, ()) and secret.tenant == self.catalog.tenant:
-            return None
-        decision = decide(self.subjects, Action.INJECT, secret, self.catalog, self.admins)
+        decision = decide(self.subjects, Action.INJECT, fqn.secret, self.catalog, self.admins)
         if not isinstance(decision, Deny):
-            if isinstance(secret, ManagedSecret):
-                self._open[secret.group] = frozenset(self.catalog.groups[secret.group].keys)
             return None
         if not isinstance(fqn.secret, ManagedSecret):
             if fqn.secret.store not in self.catalog.stores_by_fqn:
@@ -97,3 +106,23 @@ class Truth:
         namespace, _, account = self.who.partition("/")
         fix = f"ask its admin to allow serviceaccount:{namespace}/{account} or namespace:{namespace}"
         return Problem(place, Reason.DENIED, f"'{fqn}', denied for service account {self.who}", needed, fix)
+
+
+class Truths:
+    """The truth of each workload, kept until the catalog changes: a rollout asks the same of it a thousand times."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], Truth] = OrderedDict()
+        self._of: tuple[Catalog, int, frozenset[str]] | None = None
+
+    def of_workload(self, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str) -> Truth:
+        if self._of != (now := (catalog, catalog.changes, admins)):
+            self._known.clear()
+            self._of = now
+        key = (namespace, service_account)
+        truth = self._known.get(key)
+        if truth is None:
+            truth = self._known[key] = Truth.of_workload(catalog, admins, namespace, service_account)
+            if len(self._known) > MAX_WORKLOADS:
+                self._known.popitem(last=False)
+        return truth
