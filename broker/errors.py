@@ -139,5 +139,9 @@ class Unavailable(Retryable):
     """The store or the API server does not answer, or answers 5xx."""
 
 
+class NotSent(Unavailable):
+    """There was no connection, so the store has seen nothing of the request: a write may be tried again."""
+
+
 class Sealed(Unavailable):
     """The store answers that it is sealed: its operators must unseal it, nobody here can."""

@@ -1,49 +1,40 @@
-"""One HTTP request to an outside store and its bounded answer, repeated where that is safe. Knows no store's protocol.
+"""One HTTP request to an outside store and its bounded answer: one try. Knows no store's protocol.
 
-failure                                  | GET            | PUT, DELETE
----------------------------------------- | -------------- | -------------------------------------
-no connection: nothing was sent          | again          | again
-connection lost, answer cut short        | again          | Unavailable: it may have been done
-429, 502, 503, 504                       | again          | the answer, for the caller to judge
-any other answer                         | the answer     | the answer
-no time left                             | Unavailable    | Unavailable
+what happens                             | what it is
+---------------------------------------- | -----------------------------------------------------------------
+no connection                            | NotSent: the store has seen nothing, so a write may be tried again
+connection lost, answer cut short        | Unavailable: the store may have done it
+no time left                             | Unavailable, as above
+any status                               | the answer, for the caller to judge
 
-Waits are full jitter, at least what Retry-After asks; if it asks for more than a few seconds, the caller learns that instead.
-Messages hold no body and no header of either side: a store's own error text may quote what we sent.
+Whether there is another try, and when, is `broker.guard`'s. Messages hold no body and no header of either side: a store's own
+error text may quote what we sent.
 """
 
 import asyncio
-import random
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 import httpx
 
-from broker.errors import BrokerError, Misconfigured, TooLarge, Unavailable
+from broker.errors import BrokerError, Misconfigured, NotSent, TooLarge, Unavailable
 from broker.stores.addresses import Reach
 from broker.stores.headers import HeaderFiles
 from broker.stores.transport import open_http
 
 # A value of 1 MiB as JSON: six bytes a character when all are escaped, and room for other fields.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-_BUSY = frozenset({429, 502, 503, 504})
-
-Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds, and how often. An init container waits about a minute in all, so one read ends well before."""
+    """Seconds of one try."""
 
     connect: float = 3.0
     total: float = 10.0
-    attempts: int = 3
-    first_wait: float = 0.2
-    longest_wait: float = 2.0
-    longest_retry_after: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +45,6 @@ class Answer:
     media_type: str
     retry_after: float | None
     body: bytes = field(repr=False)
-
-
-class _NotSentError(Unavailable):
-    """There was no connection, so the store has seen nothing."""
-
-
-class _LostError(Unavailable):
-    """The store may have seen the request."""
 
 
 class Exchange:
@@ -75,11 +58,9 @@ class Exchange:
         *,
         reach: Reach,
         patience: Patience | None = None,
-        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.place, self.base_url, self.headers = place, base_url, headers
         self._patience = patience or Patience()
-        self._sleep = sleep
         self._http = open_http(reach=reach, connect_seconds=self._patience.connect, total_seconds=self._patience.total)
 
     async def send(self, method: str, target: str, body: bytes | None = None, *, credentials: bool = True) -> Answer:
@@ -90,33 +71,12 @@ class Exchange:
         request = self._http.build_request(method, self.base_url + target, headers=headers, content=body)
         try:
             async with asyncio.timeout(self._patience.total):
-                return await self._repeated(request)
+                return await self._once(request)
         except TimeoutError:
             raise Unavailable(f"{self.place}: no answer within {self._patience.total:g} s") from None
 
     async def close(self) -> None:
         await self._http.aclose()
-
-    async def _repeated(self, request: httpx.Request) -> Answer:
-        safe = request.method == "GET"
-        for attempt in range(1, self._patience.attempts + 1):
-            asked = 0.0
-            try:
-                answer = await self._once(request)
-                asked = answer.retry_after or 0.0
-                if (
-                    not safe
-                    or answer.status not in _BUSY
-                    or attempt == self._patience.attempts
-                    or asked > self._patience.longest_retry_after
-                ):
-                    return answer
-            except (_NotSentError, _LostError) as error:
-                if attempt == self._patience.attempts or not (safe or isinstance(error, _NotSentError)):
-                    raise
-            ceiling = min(self._patience.longest_wait, self._patience.first_wait * 2 ** (attempt - 1))
-            await self._sleep(max(asked, random.uniform(0, ceiling)))  # noqa: S311 - spreads load
-        raise AssertionError("the last attempt returns or raises")
 
     async def _once(self, request: httpx.Request) -> Answer:
         # The library's exception holds the request, and so the credentials: it ends here, not in a chain.
@@ -146,10 +106,10 @@ class Exchange:
             return Misconfigured(f"{self.place}: the store's certificate is not accepted: {certificate}. To fix: {fix}")
         kind = type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-            return _NotSentError(f"{self.place}: cannot be reached ({kind})")
+            return NotSent(f"{self.place}: cannot be reached ({kind})")
         if isinstance(error, httpx.TimeoutException):
             return Unavailable(f"{self.place}: no answer in time ({kind})")
-        return _LostError(f"{self.place}: the connection was lost ({kind})")
+        return Unavailable(f"{self.place}: the connection was lost ({kind})")
 
 
 def _certificate_fault(error: BaseException | None) -> str | None:

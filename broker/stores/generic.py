@@ -9,7 +9,6 @@ of versions, so `versions` is Unsupported; for a path or version that is not the
 InvalidRequest and not as NotFound. `broker.check_store` tells whether a server keeps the contract.
 """
 
-import asyncio
 import json
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +27,7 @@ from broker.errors import (
 )
 from broker.stores.addresses import Reach
 from broker.stores.checks import check_path, check_size, shown
-from broker.stores.exchange import Answer, Exchange, Patience, Sleep
+from broker.stores.exchange import Answer, Exchange, Patience
 from broker.stores.headers import HeaderFiles
 from broker.stores.registry import StoreSettings
 from broker.stores.store import Stored, StoredVersion
@@ -44,11 +43,11 @@ SECRETS = "/secrets"
 class Generic:
     """A StoreClient. Making it reads no file and opens no connection; raises Misconfigured for what the manifest shows."""
 
-    def __init__(self, store: SecretStore, *, reach: Reach, patience: Patience | None = None, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, store: SecretStore, *, reach: Reach, patience: Patience | None = None) -> None:
         place = f"SecretStore {store.name}"
         url = reach.check_url(f"{place}: baseUrl", store.settings["baseUrl"])
         headers = HeaderFiles(place, store.settings.get("headerFiles") or {})
-        self.exchange = Exchange(place, url, headers, reach=reach, patience=patience, sleep=sleep)
+        self.exchange = Exchange(place, url, headers, reach=reach, patience=patience)
 
     async def read(self, path: str, version: str | None = None) -> Stored:
         check_path(path)

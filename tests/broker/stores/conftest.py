@@ -30,24 +30,14 @@ def header_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def waits() -> list[float]:
-    """How long the client would have slept."""
-    return []
-
-
-@pytest.fixture
-async def open_generic(header_file: Path, waits: list[float]) -> AsyncIterator[Callable[..., Generic]]:
-    """A client for a base URL; its time-outs and headers can be given. It waits for nothing and writes down how long it would."""
-
-    async def no_sleep(seconds: float) -> None:
-        waits.append(seconds)
-
+async def open_generic(header_file: Path) -> AsyncIterator[Callable[..., Generic]]:
+    """A client for a base URL; its time-outs and headers can be given."""
     async with AsyncExitStack() as opened:
 
         def make(url: str, *, allow_loopback: bool = True, files: dict[str, str] | None = None, **patience: float) -> Generic:
             settings = {"baseUrl": url, "headerFiles": {HEADER: str(header_file)} if files is None else files}
             store = SecretStore("test", "acme/generic/test", "generic", settings)
-            client = Generic(store, reach=Reach(allow_loopback), patience=Patience(**patience), sleep=no_sleep)
+            client = Generic(store, reach=Reach(allow_loopback), patience=Patience(**patience))
             opened.push_async_callback(client.close)
             return client
 
