@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from broker.audit import AuditFailed
 from broker.errors import BrokerError, Unavailable
-from broker.http import HEADERS, Refusal, broker_error_response, error_response
+from broker.http import HEADERS, OWN_HEADERS, Refusal, broker_error_response, error_response
 from broker.metrics import Metrics
 from broker.resolve import INTERNAL_SENTENCE
 from broker.routes import MAX_WRITE_BYTES, REQUEST_ID, Routes
@@ -34,7 +34,7 @@ def build_app(routes: Routes, max_requests: int) -> web.Application:
 
 async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Also on what aiohttp answers by itself before the middleware: 417 to an unknown Expect header."""
-    response.headers.update(HEADERS)
+    response.headers.update({**HEADERS, **response.get(OWN_HEADERS, {})})
 
 
 class _Guard:

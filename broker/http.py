@@ -18,6 +18,7 @@ status | codes                                     | who acts
 import asyncio
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -54,6 +55,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Server": "tfy-secret-broker",
 }
+
+
+# Of a response that is no JSON (the web page): its own headers, in place of HEADERS of the same name.
+OWN_HEADERS: web.ResponseKey[Mapping[str, str]] = web.ResponseKey("own-headers", Mapping)
 
 
 class Refusal(Exception):
