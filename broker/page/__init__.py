@@ -1,0 +1,1 @@
+"""The broker's web page: server-rendered, no build step, nothing from third parties. See docs/web-page.md."""
