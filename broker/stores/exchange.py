@@ -23,7 +23,8 @@ import httpx
 from broker.errors import BrokerError, Misconfigured, NotSent, TooLarge, Unavailable
 from broker.stores.addresses import Reach
 from broker.stores.headers import HeaderFiles
-from broker.stores.transport import open_http
+from broker.stores.transport import Trust, open_http
+from contract.values import SecretValue
 
 # A value of 1 MiB as JSON: six bytes a character when all are escaped, and room for other fields.
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
@@ -58,14 +59,26 @@ class Exchange:
         *,
         reach: Reach,
         patience: Patience | None = None,
+        trust: Trust | None = None,
+        trust_field: str = "SSL_CERT_FILE",
     ) -> None:
+        """`trust_field` is where a person names the CA's file."""
         self.place, self.base_url, self.headers = place, base_url, headers
-        self._patience = patience or Patience()
-        self._http = open_http(reach=reach, connect_seconds=self._patience.connect, total_seconds=self._patience.total)
+        self._patience, self._trust_field = patience or Patience(), trust_field
+        self._http = open_http(reach=reach, connect_seconds=self._patience.connect, total_seconds=self._patience.total, trust=trust)
 
-    async def send(self, method: str, target: str, body: bytes | None = None, *, credentials: bool = True) -> Answer:
-        """Raises Unavailable, Misconfigured, TooLarge; every HTTP status is an Answer. `body` is JSON."""
-        headers = {name.encode(): value.reveal() for name, value in self.headers.current().items()} if credentials else {}
+    async def send(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        *,
+        credentials: bool = True,
+        more: Mapping[str, SecretValue] | None = None,
+    ) -> Answer:
+        """Raises Unavailable, Misconfigured, TooLarge; every HTTP status is an Answer. `body` is JSON, `more` are more headers."""
+        given = (self.headers.current() if credentials else {}) | dict(more or {})
+        headers = {name.encode(): value.reveal() for name, value in given.items()}
         if body is not None:
             headers[b"Content-Type"] = b"application/json"
         request = self._http.build_request(method, self.base_url + target, headers=headers, content=body)
@@ -102,7 +115,7 @@ class Exchange:
     def _explained(self, error: httpx.HTTPError) -> BrokerError:
         certificate = _certificate_fault(error)
         if certificate:
-            fix = "correct its names or validity, or name its CA's file in SSL_CERT_FILE"
+            fix = f"correct its names or validity, or name its CA's file in {self._trust_field}"
             return Misconfigured(f"{self.place}: the store's certificate is not accepted: {certificate}. To fix: {fix}")
         kind = type(error).__name__
         if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
