@@ -27,6 +27,8 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 class FqnError(ValueError):
     """Text that should be an FQN and is not. `found`, `allowed` and `fix` are the three parts of its message."""
 
+    at = 0  # where in a longer text it stands, if `references.locate` found it there
+
     def __init__(self, found: str, allowed: str, fix: str) -> None:
         self.found, self.allowed, self.fix = shorten(found), allowed, fix
         super().__init__(f"found '{self.found}'; allowed: {allowed}.\nTo fix: {fix}.")

@@ -24,6 +24,10 @@ _CANDIDATE = re.compile(r"\$\{([^{}]*)\}|tfy-secret://")
 # A bare name ends where its alphabet ends; what is ambiguous (a fourth part, an unknown parameter) is then refused by the parser.
 _BARE = re.compile(r"tfy-secret://[A-Za-z0-9._:-]*(?:\?[A-Za-z0-9._=&%-]*)?(?:#[A-Za-z0-9._%-]*)?")
 _NO_TEXT = ("", "")
+_STORE_FQN = re.compile(
+    r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*){2}|[A-Za-z0-9][\w.-]*(?::[A-Za-z0-9][\w.-]*){2}:secret-store:[A-Za-z0-9][\w.-]*", re.ASCII
+)
+STORE_FQN_FORM = "<tenant>/<provider>/<name> or <tenant>:<provider>:<account>:secret-store:<name>"
 _BARE_HINT = "; inside longer text write the name as ${tfy-secret://...}"
 
 
@@ -62,21 +66,41 @@ def find_references(value: str, stores: Container[str]) -> Template | None:
         if SCHEME in value:
             raise FqnError(value, "one reference as the whole value", "write each name as ${...}, with the text around it")
         return Template(_NO_TEXT, (parse_fqn(value),))
-    texts: list[str] = []
-    fqns: list[Fqn] = []
-    copied = position = 0
-    while (match := _CANDIDATE.search(value, position)) is not None:
-        found = _reference_at(value, match, stores)
-        if found is None:
+    found = locate(value, stores)
+    if not found:
+        return None
+    ends = (0, *(end for _, end, _ in found))
+    starts = (*(start for start, _, _ in found), len(value))
+    return Template(tuple([value[end:start] for end, start in zip(ends, starts, strict=True)]), tuple([fqn for _, _, fqn in found]))
+
+
+def locate(text: str, stores: Container[str]) -> list[tuple[int, int, Fqn]]:
+    """Every reference inside a text, with the indexes where it begins and ends. Raises FqnError, whose `at` says where."""
+    found: list[tuple[int, int, Fqn]] = []
+    position = 0
+    while (match := _CANDIDATE.search(text, position)) is not None:
+        try:
+            reference = _reference_at(text, match, stores)
+        except FqnError as error:
+            error.at = match.start()
+            raise
+        if reference is None:
             position = match.start() + 2  # `${` of something else; a bare name may still stand inside it
             continue
-        fqn, position = found
-        texts.append(value[copied : match.start()])
-        fqns.append(fqn)
-        copied = position
-    if not fqns:
-        return None
-    return Template((*texts, value[copied:]), tuple(fqns))
+        fqn, position = reference
+        found.append((match.start(), position, fqn))
+    return found
+
+
+class AnyStore:
+    """Whatever is spelled as a store's FQN, for a place that does not know which stores are configured: the broker does."""
+
+    def __contains__(self, store: object) -> bool:
+        return isinstance(store, str) and is_store_fqn(store)
+
+
+def is_store_fqn(text: str) -> bool:
+    return _STORE_FQN.fullmatch(text) is not None
 
 
 def _reference_at(value: str, match: "re.Match[str]", stores: Container[str]) -> "tuple[Fqn, int] | None":

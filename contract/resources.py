@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from contract.fqn import ROOT, is_part, shorten
+from contract.references import STORE_FQN_FORM, is_store_fqn
 from contract.keys import API_VERSION
 from contract.providers import read_provider
 from contract.record import record
@@ -18,10 +19,6 @@ SUBJECT_FORM = "user:<name>, team:<name>, serviceaccount:<namespace>/<name> or n
 
 _LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 _SUBJECT = re.compile(rf"(?:user|team):\S(?:.*\S)?|serviceaccount:{_LABEL}/{_LABEL}(?:\.{_LABEL})*|namespace:{_LABEL}")
-_STORE_FQN = re.compile(
-    r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*){2}|[A-Za-z0-9][\w.-]*(?::[A-Za-z0-9][\w.-]*){2}:secret-store:[A-Za-z0-9][\w.-]*", re.ASCII
-)
-STORE_FQN_FORM = "<tenant>/<provider>/<name> or <tenant>:<provider>:<account>:secret-store:<name>"
 
 
 class ResourceError(ValueError):
@@ -65,7 +62,7 @@ def parse_store(manifest: Mapping[str, Any]) -> SecretStore:
     """Raises ResourceError with every fault."""
     name, spec, problems = _head(manifest, {"fqn", "provider", "allow"})
     fqn = spec.get("fqn")
-    if not isinstance(fqn, str) or not _STORE_FQN.fullmatch(fqn):
+    if not isinstance(fqn, str) or not is_store_fqn(fqn):
         problems.append(f"spec.fqn: found {_shown(fqn)}; allowed: {STORE_FQN_FORM}")
     provider, settings = read_provider(spec.get("provider"), problems)
     allow = [_allow_rule(rule, f"spec.allow[{i}]", problems) for i, rule in enumerate(_list(spec, "allow", problems))]
