@@ -16,7 +16,7 @@ from enum import Enum
 from contract.catalog import Catalog
 from contract.fqn import ROOT, ManagedSecret, StoreSecret
 from contract.record import record
-from contract.resources import SecretStore
+from contract.resources import SecretGroup, SecretStore
 
 
 class Action(Enum):
@@ -75,15 +75,18 @@ def workload_subjects(namespace: str, service_account: str) -> frozenset[str]:
 def has_role(subjects: frozenset[str], action: Action, group: str, catalog: Catalog, admins: frozenset[str]) -> bool:
     """Whether any of the subjects may do this in the group. Tenant admins may, in every group; no one may in an unknown one."""
     found = catalog.groups.get(group)
-    if found is None:
-        return False
+    return found is not None and action in actions_in(subjects, found, admins)
+
+
+def actions_in(subjects: frozenset[str], group: SecretGroup, admins: frozenset[str]) -> frozenset[Action]:
+    """Everything that any of the subjects may do in the group."""
     if not admins.isdisjoint(subjects):
-        return True
-    for subject in subjects:
-        for role in found.roles.get(subject, ()):
-            if action in ROLE_ACTIONS[role]:
-                return True
-    return False
+        return ROLE_ACTIONS["secret-group-admin"]
+    found: frozenset[Action] = frozenset()
+    for subject in group.roles.keys() & subjects:
+        for role in group.roles[subject]:
+            found |= ROLE_ACTIONS[role]
+    return found
 
 
 def decide(

@@ -43,6 +43,10 @@ ANNOTATIONS: dict[str, tuple[str, str]] = {
     ),
 }
 
+# On SecretGroups that the broker writes: what it is in the middle of (names alone), and who made the group.
+PENDING = PREFIX + "pending"
+CREATED_BY = PREFIX + "created-by"
+
 INIT_CONTAINER = "tfy-secret-init"
 VOLUME_PREFIX = "tfy-secrets-"  # then the container's name; plural, so that no container's volume is TOKEN_VOLUME
 TOKEN_VOLUME = "tfy-secret-token"  # noqa: S105 - the name of a volume

@@ -25,12 +25,16 @@ Manifest = Mapping[str, Any]
 log = structlog.get_logger()
 
 
+Observer = Callable[[str, str, Manifest | None], None]
+
+
 class LiveCatalog:
     """Base of both sources. `on_change` callbacks take no arguments and run after every change."""
 
     def __init__(self, tenant: str) -> None:
         self.catalog = Catalog(tenant)
         self._callbacks: list[Callable[[], None]] = []
+        self._observers: list[Observer] = []
 
     @property
     def synced(self) -> bool:
@@ -39,6 +43,10 @@ class LiveCatalog:
 
     def on_change(self, callback: Callable[[], None]) -> None:
         self._callbacks.append(callback)
+
+    def on_object(self, observer: Observer) -> None:
+        """For who needs more of an object than its rules: kind, name, and the manifest or None, once the catalog has it."""
+        self._observers.append(observer)
 
     async def start(self) -> None:
         raise NotImplementedError
@@ -58,9 +66,19 @@ class LiveCatalog:
         gone = set(self.catalog.stores if kind == STORE else self.catalog.groups)
         gone |= {name for problem_kind, name in self.catalog.problems if problem_kind == kind}
         for name in gone - {_name(manifest) for manifest in manifests}:
-            self.catalog.remove(kind, name)
+            self._remove(kind, name)
         for manifest in manifests:
-            self.catalog.put(manifest)
+            self._put(manifest)
+
+    def _put(self, manifest: Manifest) -> None:
+        self.catalog.put(manifest)
+        for observer in self._observers:
+            observer(manifest["kind"], _name(manifest), manifest)
+
+    def _remove(self, kind: str, name: str) -> None:
+        self.catalog.remove(kind, name)
+        for observer in self._observers:
+            observer(kind, name, None)
 
     def _changed(self) -> None:
         for callback in self._callbacks:
@@ -103,9 +121,9 @@ class ApiCatalog(LiveCatalog):
 
     def _event(self, kind: str, change: str, found: dict[str, Any]) -> None:
         if change == "DELETED":
-            self.catalog.remove(kind, _name(found))
+            self._remove(kind, _name(found))
         else:
-            self.catalog.put({"apiVersion": API_VERSION, **found, "kind": kind})
+            self._put({"apiVersion": API_VERSION, **found, "kind": kind})
         self._changed()
 
 
@@ -116,7 +134,7 @@ class FolderCatalog(LiveCatalog):
         from service.manifests import Folder  # in a cluster the YAML parser stays out of memory
 
         super().__init__(tenant)
-        self._folder, self._every = Folder(folder), every
+        self.folder, self._every = Folder(folder), every
         self._synced = False
         self._task: asyncio.Task[None] | None = None
 
@@ -134,17 +152,33 @@ class FolderCatalog(LiveCatalog):
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    def look(self) -> None:
+        """Read at once what is different, without waiting for a second look."""
+        self._look(settle=False)
+
+    def wrote(self, file: str) -> None:
+        """We wrote this file ourselves, and whole: its objects are taken at once."""
+        before = self.folder.names_in(file)
+        self.folder.reread(file)
+        for kind, name in before - self.folder.names_in(file):
+            self._remove(kind, name)
+        for kind in PLURALS:
+            for manifest in self.folder.manifests(kind, file):
+                self._put(manifest)
+        self.catalog.problems.update(self.folder.duplicates())
+        self._changed()
+
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._every)
             self._look(settle=True)
 
     def _look(self, *, settle: bool) -> None:
-        if not self._folder.look(settle=settle):
+        if not self.folder.look(settle=settle):
             return
         for kind in PLURALS:
-            self._replace(kind, self._folder.manifests(kind))
-        self.catalog.problems.update(self._folder.duplicates())
+            self._replace(kind, self.folder.manifests(kind))
+        self.catalog.problems.update(self.folder.duplicates())
         self._synced = True
         self._changed()
 

@@ -162,8 +162,9 @@ class Kube:
     async def patch(self, path: str, body: Any, *, content_type: str = MERGE_PATCH) -> Any:
         return _decoded(await self.read("PATCH", path, body=body, content_type=content_type), path)
 
-    async def delete(self, path: str) -> Any:
-        return _decoded(await self.read("DELETE", path), path)
+    async def delete(self, path: str, body: Any = None) -> Any:
+        """`body`: DeleteOptions, such as the resourceVersion that must still be there."""
+        return _decoded(await self.read("DELETE", path, body=body), path)
 
     async def read(
         self,

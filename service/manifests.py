@@ -59,9 +59,35 @@ class Folder:
         taken = [self._take(name, seen) for name, seen in due.items()]
         return first or bool(gone) or any(taken)
 
-    def manifests(self, kind: str) -> list[Manifest]:
-        """The objects of the kind, less those that two places claim."""
-        return [found[0] for found in self._by_name(kind).values() if len(found) == 1]
+    def manifests(self, kind: str, file: str | None = None) -> list[Manifest]:
+        """The objects of the kind, of one file or all, less those that two places claim."""
+        ours = None if file is None else {id(manifest) for manifest in self._content.get(file, ())}
+        return [found[0] for found in self._by_name(kind).values() if len(found) == 1 and (ours is None or id(found[0]) in ours)]
+
+    def files_of(self, kind: str, name: str) -> list[str]:
+        """The files that define the object; more than one is a mistake of theirs."""
+        return [
+            file
+            for file, content in self._content.items()
+            for manifest in content
+            if manifest["kind"] == kind and manifest["metadata"].get("name") == name
+        ]
+
+    def names_in(self, file: str) -> set[tuple[str, str]]:
+        return {(manifest["kind"], str(manifest["metadata"].get("name"))) for manifest in self._content.get(file, ())}
+
+    def reread(self, file: str) -> None:
+        """Read one file as it is now, without waiting for it to settle."""
+        path = self._folder / file
+        try:
+            state = path.stat()
+        except OSError:
+            for known in (self._taken, self._last, self._content):
+                known.pop(file, None)
+            return
+        seen = (str(path.resolve()), state.st_ino, state.st_mtime_ns, state.st_size)
+        self._last[file] = seen
+        self._take(file, seen)
 
     def duplicates(self) -> dict[tuple[str, str], tuple[str, ...]]:
         """Names that two places claim: neither is used, since either could be the wrong one."""
