@@ -110,7 +110,7 @@ class Exchange:
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
                 raise TooLarge(f"{self.place}: an answer of more than {MAX_ANSWER_BYTES} bytes; it was not read on")
-        return Answer(response.status_code, media_type, _retry_after(response.headers), bytes(body))
+        return Answer(response.status_code, media_type, retry_after(response.headers), bytes(body))
 
     def _explained(self, error: httpx.HTTPError) -> BrokerError:
         certificate = _certificate_fault(error)
@@ -133,7 +133,7 @@ def _certificate_fault(error: BaseException | None) -> str | None:
     return None
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds or a date, as RFC 9110 10.2.3 has it; anything else is not there."""
     text = headers.get("retry-after", "").strip()
     if text.isascii() and text.isdigit() and len(text) < 10:

@@ -1,0 +1,94 @@
+"""Tokens for the vault, from Microsoft Entra, through Azure's own library: cached by it, asked for again minutes before they expire.
+
+Decides that a token is asked for in the configured tenant alone, that many calls at once make one request, and that what the login
+says about a failure ends here. The files are read at each request for a token, and so in time after a rotation.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
+from azure.identity.aio import CertificateCredential, ClientAssertionCredential, ClientSecretCredential
+
+from broker.errors import Misconfigured
+from broker.stores.azure.credentials import CERTIFICATE_FILE, TOKEN_FILE, CertificateFile, Credentials
+from broker.stores.azure.errors import login_refused
+from broker.stores.azure.transport import ONE_TRY, OneOrigin
+from contract.values import SecretValue
+
+Credential = CertificateCredential | ClientAssertionCredential | ClientSecretCredential
+
+
+class Login:
+    """What Azure's clients call a credential that supports token info."""
+
+    def __init__(self, place: str, credentials: Credentials, transport: OneOrigin) -> None:
+        self._place, self._credentials = f"{place}: the login at {credentials.authority}", credentials
+        self._options: dict[str, Any] = ONE_TRY | {
+            "authority": credentials.authority,
+            "transport": transport,
+            "disable_instance_discovery": True,  # it would ask the public cloud whether the authority is one
+        }
+        self._lock = asyncio.Lock()
+        self._current = {TOKEN_FILE: self._by_token, CERTIFICATE_FILE: self._by_certificate}.get(credentials.kind, self._by_secret)()
+
+    async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """Raises errors of broker.errors alone."""
+        wanted = dict(options or {})
+        tenant = str(wanted.pop("tenant_id", "") or self._credentials.tenant)
+        if tenant.lower() != self._credentials.tenant.lower():
+            raise Misconfigured(
+                f"{self._place}: the vault belongs to another tenant than AZURE_TENANT_ID says, {self._credentials.tenant}. "
+                "To fix: the id of the vault's tenant (not its domain), and an identity of that tenant"
+            )
+        failure = None
+        async with self._lock:  # those that wait find the token in the library's cache
+            try:
+                return await self._current().get_token_info(*scopes, options=wanted)  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001 - the library has many, which may hold the token or the assertion
+                failure = login_refused(self._place, error, self._credentials)
+        raise failure
+
+    async def close(self) -> None:
+        """The transport's session is its owner's."""
+
+    def _by_token(self) -> Callable[[], Credential]:
+        file = self._credentials.line(self._place)
+        credential = ClientAssertionCredential(*self._who, lambda: file.current().reveal().decode(), **self._options)
+        return lambda: credential
+
+    def _by_secret(self) -> Callable[[], Credential]:
+        file = self._credentials.line(self._place)
+        made: list[tuple[SecretValue, Credential]] = []
+
+        def current() -> Credential:
+            secret = file.current()
+            if not made or made[0][0] != secret:
+                made[:] = [(secret, ClientSecretCredential(*self._who, secret.reveal().decode(), **self._options))]
+            return made[0][1]
+
+        return current
+
+    def _by_certificate(self) -> Callable[[], Credential]:
+        file = CertificateFile(f"{self._place}: {self._credentials.kind}", self._credentials.file)
+        made: list[Credential] = []
+
+        def current() -> Credential:
+            content = file.content()
+            if content is not None:
+                made[:] = [self._certificate(content, file)]
+            return made[0]
+
+        return current
+
+    def _certificate(self, content: bytes, file: CertificateFile) -> Credential:
+        try:
+            return CertificateCredential(*self._who, certificate_data=content, **self._options)
+        except Exception:  # noqa: BLE001, S110 - raised below: what cryptography says may quote the key
+            pass
+        raise file.unusable()
+
+    @property
+    def _who(self) -> tuple[str, str]:
+        return self._credentials.tenant, self._credentials.client

@@ -1,0 +1,178 @@
+"""How requests to the vault and to the login leave: to one origin, over vetted connections, tried once, with bounded answers.
+
+Azure's library builds requests and reads answers above it. What no layer above may judge ends here as a Fault: a lost connection, a
+redirect, 429, 5xx, an answer that is no JSON object or too long, and a link to another host, which would get a token. The service's own
+words stay out of messages, since they are anybody's; the libraries' logs are silent, since they hold URLs and those words.
+"""
+
+import asyncio
+import json
+import logging
+import ssl
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import AioHttpTransport
+
+from broker.errors import BrokerError, Malformed, Misconfigured, NotSent, Retryable, Throttled, TooLarge, Unavailable
+from broker.stores.addresses import Reach
+from broker.stores.azure.patience import Patience
+from broker.stores.exchange import retry_after
+from broker.stores.resolver import VettedResolver
+from broker.stores.transport import CONNECTIONS, KEEP_ALIVE_SECONDS
+
+# A value of 25 KB as JSON is 150 KB when every character is escaped; a page of 25 versions has some 15 KB.
+MAX_ANSWER_BYTES = 1024 * 1024
+# What makes the library keep its hands off: the guard repeats calls, nothing is followed, nothing is logged.
+SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # noqa: LOG001 - no handler, no parent: whatever is set, it says nothing
+ONE_TRY = {"retry_total": 0, "permit_redirects": False, "logger": SILENT, "logging_enable": False}
+for _library in ("azure", "msal"):
+    logging.getLogger(_library).setLevel(logging.CRITICAL + 1)
+
+
+class Fault(Exception):
+    """A broker error without its place, which only the caller knows."""
+
+    def __init__(self, kind: type[BrokerError], sentence: str, wait: float | None = None) -> None:
+        self._kind, self._sentence, self._wait = kind, sentence, wait
+        super().__init__(sentence)
+
+    def at(self, place: str) -> BrokerError:
+        message = f"{place}: {self._sentence}"
+        return self._kind(message, self._wait) if issubclass(self._kind, Retryable) else self._kind(message)
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _BoundedResponse(aiohttp.ClientResponse):
+    async def read(self) -> bytes:
+        content = bytearray()
+        try:
+            async for chunk in self.content.iter_any():
+                content += chunk
+                if len(content) > MAX_ANSWER_BYTES:
+                    raise _TooLongError
+        except BaseException:
+            self.close()
+            raise
+        return bytes(content)
+
+
+def open_session(reach: Reach, trust: ssl.SSLContext) -> aiohttp.ClientSession:
+    """For the vault and its login. No proxy, no cookies; needs a running event loop, and its owner closes it."""
+    connector = aiohttp.TCPConnector(
+        resolver=VettedResolver(reach), ssl=trust, limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=10
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        response_class=_BoundedResponse,
+        # Identity, because a small answer can unpack to any size.
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+class OneOrigin(AioHttpTransport):  # type: ignore[misc]  # loaded by a __getattr__, so without a type
+    """`who` begins what is said about the other side: the vault, or the login."""
+
+    def __init__(self, session: aiohttp.ClientSession, origin: str, who: str, patience: Patience) -> None:
+        super().__init__(
+            session=session, session_owner=False, use_env_settings=False, connection_timeout=patience.connect, read_timeout=patience.total
+        )
+        self._origin, self._who, self._poll = _origin(origin), who, patience.poll
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        if _origin(request.url) != self._origin:
+            raise Fault(Malformed, f"{self._who} names another host to go on at, which is not asked")
+        failure: Fault | None = None
+        response = None
+        try:
+            response = await super().send(request, **options)
+        except _TooLongError:
+            failure = Fault(TooLarge, f"{self._who} answers with more than {MAX_ANSWER_BYTES} bytes; it was not read on")
+        except Misconfigured as error:
+            failure = Fault(Misconfigured, error.message)
+        except (AzureError, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = self._explained(error)
+        if failure is not None:  # outside of the handler: the library's exception holds the request, and so the token
+            raise failure
+        self._check(response)
+        return response
+
+    async def sleep(self, duration: float) -> None:
+        """Between the library's looks at whether a secret is deleted or recovered yet."""
+        await asyncio.sleep(min(duration, self._poll))
+
+    def _check(self, response: Any) -> None:
+        status, headers = response.status_code, response.headers
+        if status == 429:
+            raise Fault(Throttled, f"{self._who} asks for fewer calls (429)", retry_after(headers))
+        if status >= 500:
+            raise Fault(Unavailable, f"{self._who} fails ({status})", retry_after(headers))
+        if 300 <= status < 400:
+            raise Fault(Misconfigured, f"{self._who} answers with a redirect ({status}), which is not followed. To fix: its address")
+        if 200 <= status < 300 and status != 204 and not _is_object(response):
+            raise Fault(Malformed, f"{self._who} answers with something else than a JSON object ({status}). To fix: its address")
+
+    def _explained(self, error: BaseException) -> Fault:
+        certificate = _certificate_fault(error)
+        if certificate:
+            fix = "correct its names or validity, or name its CA's file in SSL_CERT_FILE"
+            return Fault(Misconfigured, f"the certificate of {self._who} is not accepted: {certificate}. To fix: {fix}")
+        if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in _causes(error)):
+            return Fault(NotSent, f"{self._who} cannot be reached ({_kind(error)})")
+        return Fault(Unavailable, f"the connection to {self._who} was lost, or its answer is not HTTP ({_kind(error)})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    scheme: str
+    host: str
+    port: int
+
+
+def _origin(url: str) -> _Origin | None:
+    try:
+        parts = urlsplit(url)
+        # A user, or a backslash, which parsers read differently, makes it no origin of ours.
+        if parts.username is not None or parts.password is not None or "\\" in url:
+            return None
+        return _Origin(parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or 443)
+    except ValueError:
+        return None
+
+
+def _is_object(response: Any) -> bool:
+    if response.headers.get("Content-Encoding"):
+        return False
+    try:
+        return isinstance(json.loads(response.content), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+    return found
+
+
+def _kind(error: BaseException) -> str:
+    return type(_causes(error)[1] if len(_causes(error)) > 1 else error).__name__
+
+
+def _certificate_fault(error: BaseException) -> str | None:
+    for cause in _causes(error):
+        certificate = cause if isinstance(cause, ssl.SSLCertVerificationError) else getattr(cause, "certificate_error", None)
+        if isinstance(certificate, ssl.SSLCertVerificationError):
+            return certificate.verify_message
+    return None
