@@ -113,7 +113,7 @@ class Exchange:
         return Answer(response.status_code, media_type, retry_after(response.headers), bytes(body))
 
     def _explained(self, error: httpx.HTTPError) -> BrokerError:
-        certificate = _certificate_fault(error)
+        certificate = certificate_fault(error)
         if certificate:
             fix = f"correct its names or validity, or name its CA's file in {self._trust_field}"
             return Misconfigured(f"{self.place}: the store's certificate is not accepted: {certificate}. To fix: {fix}")
@@ -125,7 +125,7 @@ class Exchange:
         return Unavailable(f"{self.place}: the connection was lost ({kind})")
 
 
-def _certificate_fault(error: BaseException | None) -> str | None:
+def certificate_fault(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message
