@@ -1,7 +1,7 @@
-"""Open store clients: one for each SecretStore, opened when first needed, reopened when its manifest changes, closed when it goes.
+"""Open stores: a guarded client for each SecretStore, opened when first needed, reopened when its manifest changes, closed when it goes.
 
-Every call to a store passes through `call`, which bounds its time and how many run at once, and lets nothing out but
-BrokerErrors: what a client's library raises by surprise may quote a value, so its type is logged and its message dropped.
+Every call to a store passes through `call`, which lets nothing out but BrokerErrors. How a call is bounded, repeated and refused is
+`broker.guard`'s.
 """
 
 import asyncio
@@ -11,24 +11,28 @@ from typing import TypeVar
 
 import structlog
 
-from broker.errors import BrokerError, Unavailable
+from broker.errors import BrokerError
+from broker.guard import Guard
+from broker.limits import Limits
+from broker.metrics import Metrics
+from broker.outcomes import crashed
 from broker.stores.store import StoreClient
+from broker.timing import Timing
 from contract.resources import SecretStore
 from service.logs import describe
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CALL_SECONDS = 8.0  # with the token's review (5 s) well before the init container gives up on one try (30 s)
 Open = Callable[[SecretStore], StoreClient]
 
 
 @dataclass(slots=True)
 class _Backend:
-    """A client and how many calls are using it: a retired one is closed by its last user."""
+    """A guard and how many calls are using it: a retired one is closed by its last user."""
 
     store: SecretStore
-    client: StoreClient
+    guard: Guard
     users: int = 0
     retired: bool = False
 
@@ -36,32 +40,31 @@ class _Backend:
 class Backends:
     """`open_client` makes a client from a SecretStore; it raises BrokerErrors."""
 
-    def __init__(self, open_client: Open, at_once: int, call_seconds: float = CALL_SECONDS) -> None:
-        self._open, self._at_once, self._seconds = open_client, at_once, call_seconds
+    def __init__(self, open_client: Open, limits: Limits, metrics: Metrics, timing: Timing | None = None) -> None:
+        self._open, self._limits, self._metrics, self._timing = open_client, limits, metrics, timing or Timing()
         self._backends: dict[str, _Backend] = {}
-        self._rooms: dict[str, asyncio.Semaphore] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._on_circuit: list[Callable[[SecretStore], None]] = []
+
+    def on_circuit(self, callback: Callable[[SecretStore], None]) -> None:
+        """Call it after a store's circuit opened or closed."""
+        self._on_circuit.append(callback)
 
     async def call(self, store: SecretStore, operation: Callable[[StoreClient], Awaitable[T]]) -> T:
-        """Run one operation on the store's client. Raises BrokerErrors alone."""
-        room = self._rooms.setdefault(store.name, asyncio.Semaphore(self._at_once))
+        """Run one operation on the store's guarded client. Raises BrokerErrors alone."""
         try:
-            async with asyncio.timeout(self._seconds), room:
-                return await self._run(store, operation)
+            return await self._run(store, operation)
         except BrokerError as error:
             raise error.with_traceback(None) from None
-        except TimeoutError:
-            problem: BrokerError = Unavailable(f"the store '{store.fqn}' did not answer within {self._seconds:g} seconds")
-        except Exception as error:  # noqa: BLE001 - see the module's docstring
-            log.error("store_crashed", store=store.name, **describe(error))  # noqa: TRY400 - exc_info is what must not be logged
-            problem = BrokerError(f"the store '{store.fqn}' could not be used; the broker's log says where it failed")
+        except Exception as error:  # noqa: BLE001 - opening one is a library's business too
+            problem = crashed(store, error)
         raise problem
 
     async def _run(self, store: SecretStore, operation: Callable[[StoreClient], Awaitable[T]]) -> T:
         backend = self._backend(store)
         backend.users += 1
         try:
-            return await operation(backend.client)
+            return await operation(backend.guard)
         finally:
             backend.users -= 1
             self._close_if_done(backend)
@@ -70,23 +73,28 @@ class Backends:
         backend = self._backends.get(store.name)
         if backend is not None and backend.store == store:
             return backend
-        opened = _Backend(store, self._open(store))
+        guard = Guard(store, self._open(store), self._limits, self._metrics, self._timing, lambda: self._tell(store))
         self._retire(store.name)
-        self._backends[store.name] = opened
+        self._backends[store.name] = backend = _Backend(store, guard)
+        lane = guard.lane
+        self._metrics.follow_store(store.name, lambda: lane.waiting, lambda: lane.slots.limit, lambda: lane.circuit.state.value)
         log.info("store_opened", store=store.name, provider=store.provider)
-        return opened
+        return backend
+
+    def _tell(self, store: SecretStore) -> None:
+        for callback in self._on_circuit:
+            callback(store)
 
     def keep_only(self, stores: dict[str, SecretStore]) -> None:
         """Close the clients of stores that are gone or different."""
         for name, backend in list(self._backends.items()):
             if stores.get(name) != backend.store:
                 self._retire(name)
-        for name in [name for name in self._rooms if name not in stores]:
-            del self._rooms[name]
 
     def _retire(self, name: str) -> None:
         backend = self._backends.pop(name, None)
         if backend is not None:
+            self._metrics.forget_store(name)
             backend.retired = True
             self._close_if_done(backend)
 
@@ -106,6 +114,6 @@ class Backends:
 
 async def _close(backend: _Backend) -> None:
     try:
-        await backend.client.close()
+        await backend.guard.close()
     except Exception as error:  # noqa: BLE001 - closing is best effort
         log.warning("store_close_failed", store=backend.store.name, **describe(error))

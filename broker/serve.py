@@ -20,6 +20,7 @@ from broker.cache import Cache
 from broker.conditions import Conditions
 from broker.errors import Misconfigured
 from broker.identity import Authenticator, TokenReviews
+from broker.limits import Limits
 from broker.metrics import Metrics
 from broker.people import People
 from broker.reads import Reads
@@ -109,7 +110,8 @@ def _audit(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Audit
 
 def _stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tuple[Backends, Reads]:
     store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.reach)
-    backends = Backends(lambda store: open_store(store, store_settings), settings.store_concurrency)
+    limits = Limits(settings.store_concurrency, settings.store_queue)
+    backends = Backends(lambda store: open_store(store, store_settings), limits, metrics)
     reads = Reads(backends, Cache(settings.cache_seconds, settings.cache_bytes, time.monotonic), metrics, time.monotonic)
     stack.push_async_callback(backends.close)
     stack.push_async_callback(reads.close)

@@ -49,7 +49,23 @@ CACHE_SECONDS = Setting(
 )
 CACHE_MIB = Setting("TFY_SECRET_CACHE_MIB", count, "32", "The most memory that cached values may take, in MiB.")
 STORE_CONCURRENCY = Setting(
-    "TFY_SECRET_STORE_CONCURRENCY", positive, "32", "Reads of one secret store at the same time; more wait their turn."
+    "TFY_SECRET_STORE_CONCURRENCY",
+    positive,
+    "32",
+    "Calls to one secret store at the same time; more wait their turn. Fewer for a while after a store asked for fewer.",
+)
+STORE_QUEUE = Setting(
+    "TFY_SECRET_STORE_QUEUE",
+    positive,
+    "2000",
+    "Calls that may wait for one secret store; more are told at once to come again.",
+)
+STALE_SECONDS = Setting(
+    "TFY_SECRET_STALE_SECONDS",
+    seconds,
+    "0",
+    "How old a value may be that is served from memory when its store does not answer or asks for fewer calls; `0` turns it off. "
+    "Not after the store said that it is gone or refused, nor after it was written here.",
 )
 MAX_REQUESTS = Setting(
     "TFY_SECRET_MAX_REQUESTS", positive, "2000", "Requests in flight; more are asked to come again (`503` with `Retry-After`)."
@@ -82,6 +98,8 @@ OWN: tuple[Setting[Any], ...] = (
     CACHE_SECONDS,
     CACHE_MIB,
     STORE_CONCURRENCY,
+    STORE_QUEUE,
+    STALE_SECONDS,
     MAX_REQUESTS,
     AUDIT_FILE,
     EMBEDDED_DB,
@@ -112,6 +130,8 @@ class Settings:
     cache_seconds: float
     cache_bytes: int
     store_concurrency: int
+    store_queue: int
+    stale_seconds: float
     max_requests: int
     audit_file: Path | None
     embedded_db: Path | None
@@ -135,6 +155,8 @@ class Settings:
             cache_seconds=reader.read(CACHE_SECONDS),
             cache_bytes=(reader.read(CACHE_MIB) or 0) * 1024 * 1024,
             store_concurrency=reader.read(STORE_CONCURRENCY),
+            store_queue=reader.read(STORE_QUEUE),
+            stale_seconds=reader.read(STALE_SECONDS),
             max_requests=reader.read(MAX_REQUESTS),
             audit_file=reader.read(AUDIT_FILE),
             embedded_db=reader.read(EMBEDDED_DB),

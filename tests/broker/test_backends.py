@@ -6,6 +6,8 @@ import pytest
 
 from broker.backends import Backends
 from broker.errors import Misconfigured
+from broker.limits import Limits
+from broker.metrics import Metrics
 from contract.resources import parse_store
 from tests.broker.memory_store import MemoryStore
 from tests.broker.world import PATH, store
@@ -25,7 +27,7 @@ async def test_a_client_is_opened_once_and_reopened_on_change(world):
 async def test_a_store_that_goes_is_closed_after_its_last_call():
     memory = MemoryStore()
     memory.values["/a"], memory.gate = [b"x"], asyncio.Event()
-    backends = Backends(lambda _: memory, 4)
+    backends = Backends(lambda _: memory, Limits(), Metrics())
     found = parse_store(store())
     call = asyncio.create_task(backends.call(found, lambda client: client.read("/a")))
     await asyncio.sleep(0.01)
@@ -47,7 +49,7 @@ async def test_a_store_that_cannot_be_opened_is_tried_again():
             raise found
         return found
 
-    backends = Backends(open_client, 4)
+    backends = Backends(open_client, Limits(), Metrics())
     with pytest.raises(Misconfigured, match="no such file"):
         await backends.call(parse_store(store()), lambda client: client.healthy())
     await backends.call(parse_store(store()), lambda client: client.healthy())

@@ -10,6 +10,7 @@ from broker.audit import Audit, Origin
 from broker.backends import Backends
 from broker.cache import Cache
 from broker.identity import Caller, Pod, subjects_of
+from broker.limits import Limits
 from broker.metrics import Metrics
 from broker.people import People
 from broker.reads import Reads
@@ -121,7 +122,7 @@ def make_world(tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_sec
         opened.append(found)
         return memory
 
-    backends = Backends(open_client, at_once, call_seconds)
+    backends = Backends(open_client, Limits(at_once=at_once, call_seconds=call_seconds), metrics)
     cache = Cache(seconds, max_bytes, clock)
     path = tmp_path / "audit.log"
     world = World(
