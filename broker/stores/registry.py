@@ -30,6 +30,7 @@ class Provider(NamedTuple):
 PROVIDERS: dict[str, Provider] = {
     "embedded": Provider("broker.stores.embedded"),
     "generic": Provider("broker.stores.generic"),
+    "azureKeyVault": Provider("broker.stores.azure.client", "azure"),
 }
 
 

@@ -14,6 +14,7 @@ from broker.stores.generic import Generic
 from broker.stores.store import StoreClient
 from contract.resources import SecretStore
 from contract.wire import MAX_VALUE_BYTES
+from tests.broker.stores.azure.opening import azure
 from tests.generic_server import GenericServer
 
 
@@ -62,4 +63,5 @@ async def generic(folder: Path) -> AsyncIterator[StoreClient]:
 SUBJECTS: dict[str, Subject] = {
     "embedded": Subject(embedded, Traits(binary=True)),
     "generic": Subject(generic, Traits(lists_versions=False)),
+    "azureKeyVault": Subject(azure, Traits(max_bytes=25_600, any_path=False)),
 }
