@@ -5,6 +5,7 @@ import os
 import sys
 from functools import partial
 
+import service.lean  # noqa: F401 - before anything that imports structlog
 from service.server import run
 from service.settings import SettingsError
 from webhook.settings import Settings

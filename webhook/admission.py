@@ -61,7 +61,7 @@ class Admission:
             log.info("review_broken", status=error.status, reason=str(error))
             return web.Response(status=error.status, body=_encode({"message": str(error)}), headers=_JSON)
 
-    async def review(self, body: bytes) -> bytes:
+    async def review(self, body: bytes | bytearray) -> bytes:
         """The answer to a body. Raises BrokenReview."""
         start = perf_counter()
         decoded = decode_review(body)
@@ -139,16 +139,19 @@ def _names(review: Review | RawReview) -> dict[str, str | None]:
     return {"uid": request.uid, "namespace": request.namespace, "pod": name or None}
 
 
-async def _body(request: web.BaseRequest) -> bytes:
-    """The whole body, bounded: BaseRequest.read() has aiohttp's own limit of 1 MiB."""
+async def _body(request: web.BaseRequest) -> bytes | bytearray:
+    """The whole body, bounded: BaseRequest.read() has aiohttp's own limit of 1 MiB. A large one is held once, not copied."""
     if (request.content_length or 0) > MAX_BYTES:
         raise _too_large()
-    body = bytearray()
+    first = await request.content.readany()
+    if len(first) == request.content_length:
+        return first
+    body = bytearray(first)
     while chunk := await request.content.readany():
         body += chunk
         if len(body) > MAX_BYTES:
             raise _too_large()
-    return bytes(body)
+    return body
 
 
 def _too_large() -> BrokenReview:

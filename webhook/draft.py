@@ -22,7 +22,7 @@ class Draft:
     env: list[EnvDelivery] = field(default_factory=list)
     files: list[FileDelivery] = field(default_factory=list)
     mounts: list[dict[str, Any]] = field(default_factory=list)  # what the container is to mount that is new
-    _used: set[str] = field(default_factory=set)  # paths of `env`
+    paths: set[str] = field(default_factory=set)  # of `env`
 
     @classmethod
     def of(cls, plan: ContainerPlan) -> "Draft":
@@ -34,10 +34,10 @@ class Draft:
     def path_for(self, variable: str) -> str:
         """A file for a variable: its name where that is a plain one and free, else a number."""
         path = _plain_path(variable)
-        if path is None or path in self._used:
-            numbers = count(len(self._used))  # each is free at once, unless an earlier plan was not ours
-            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self._used)
-        self._used.add(path)
+        if path is None or path in self.paths:
+            numbers = count(len(self.paths))  # each is free at once, unless an earlier plan was not ours
+            path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self.paths)
+        self.paths.add(path)
         return path
 
 

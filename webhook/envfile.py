@@ -8,6 +8,7 @@ from contract.plan import EnvDelivery
 from webhook.draft import Draft
 from webhook.patch import Op, replace
 from webhook.reference import EnvReference
+from webhook.rollout import Delivery
 from webhook.target import Findings, Target
 
 
@@ -28,6 +29,16 @@ class Envfile:
 
     def deliver(self, target: Target, draft: Draft) -> list[Op]:
         draft.mode = self.name if target.references else draft.mode
+        if target.known is None or draft.env:
+            return self._deliver(target, draft)
+        if target.known.delivery is None:
+            operations = self._deliver(target, draft)
+            target.known.delivery = Delivery(tuple(draft.env), frozenset(draft.paths), tuple(operations))
+            return operations
+        draft.env, draft.paths = list(target.known.delivery.env), set(target.known.delivery.paths)
+        return list(target.known.delivery.operations)
+
+    def _deliver(self, target: Target, draft: Draft) -> list[Op]:
         operations = []
         for reference in target.references:
             path = draft.path_for(reference.name)

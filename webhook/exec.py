@@ -85,7 +85,7 @@ class Exec:
         return operations
 
     def _find_dependents(self, target: Target, findings: Findings) -> None:
-        references = {reference.index: reference.template for reference in target.references}
+        references = {reference.entry: reference.template for reference in target.references}
         if target.variables is None:  # `scan` sets it wherever there is a reference, or was one
             return
         entries = target.container.env or []

@@ -9,16 +9,16 @@ import msgspec
 from msgspec import Struct
 
 
-class FileKeyRef(Struct):
+class FileKeyRef(Struct, frozen=True):
     volumeName: str | None = None
 
 
-class ConfigMapKeyRef(Struct):
+class ConfigMapKeyRef(Struct, frozen=True):
     name: str | None = None
     key: str | None = None
 
 
-class ValueFrom(Struct):
+class ValueFrom(Struct, frozen=True):
     fileKeyRef: FileKeyRef | None = None
     configMapKeyRef: ConfigMapKeyRef | None = None
 
@@ -31,7 +31,7 @@ class EnvFrom(Struct):
     configMapRef: ConfigMapRef | None = None
 
 
-class EnvVar(Struct):
+class EnvVar(Struct, frozen=True):
     name: str = ""
     value: str | None = None
     valueFrom: ValueFrom | None = None

@@ -28,7 +28,7 @@ class EnvReference(NamedTuple):
 
     container: str
     env: str
-    index: int
+    entry: int  # its index
     name: str
     found: Found
 
@@ -39,7 +39,7 @@ class EnvReference(NamedTuple):
     @property
     def pointer(self) -> str:
         """Of the entry."""
-        return f"{self.env}/{self.index}"
+        return f"{self.env}/{self.entry}"
 
     @property
     def template(self) -> Template:

@@ -5,6 +5,7 @@ echoes it, a pod that cannot be read and a crash included.
 """
 
 import binascii
+import codecs
 from typing import Any
 
 import msgspec
@@ -21,13 +22,15 @@ MAX_BYTES = 7 * 1024 * 1024
 MAX_WARNINGS = 20  # the API server cuts off what is beyond 4 KiB in all
 
 _CODES = {Reason.DENIED: (403, "Forbidden"), Reason.NOT_READY: (503, "ServiceUnavailable"), Reason.CRASH: (500, "InternalError")}
+PIECE = 256 * 1024  # bytes
+_utf8 = codecs.getincrementaldecoder("utf-8")
 _encode = msgspec.json.Encoder().encode
 
 
-def decode_review(body: bytes) -> Review | tuple[RawReview, Problem]:
+def decode_review(body: bytes | bytearray) -> Review | tuple[RawReview, Problem]:
     """The review; or its head and a problem, when it can be answered but its pod cannot be read. Raises BrokenReview."""
     try:
-        body.decode()  # msgspec skips over unknown fields without looking at their encoding
+        _check_encoding(body)
         review = REVIEW.decode(body)
     except UnicodeDecodeError:
         raise BrokenReview(400, "the body is not UTF-8") from None
@@ -65,7 +68,18 @@ def crashed() -> Reject:
     return Reject((Problem("request.object", Reason.CRASH, "an internal error", "none", "see the webhook's log (event review_crashed)"),))
 
 
-def _head(body: bytes) -> RawReview:
+def _check_encoding(body: bytes | bytearray) -> None:
+    """msgspec skips over unknown fields without looking at their encoding. Piece by piece, or a large body is held twice."""
+    if len(body) <= PIECE:
+        body.decode()
+        return
+    decoder, view = _utf8(), memoryview(body)
+    for start in range(0, len(body), PIECE):
+        decoder.decode(view[start : start + PIECE])
+    decoder.decode(b"", final=True)
+
+
+def _head(body: bytes | bytearray) -> RawReview:
     try:
         head = RAW_REVIEW.decode(body)
     except (msgspec.DecodeError, RecursionError):

@@ -16,10 +16,12 @@ from webhook.injected import Injection
 from webhook.pod import PodSpec
 from webhook.problem import Problem, Reason, nearest
 from webhook.reference import EnvReference, Found
+from webhook.rollout import MAX_ENTRIES, KnownEnv, KnownEnvs
 from webhook.target import Findings, Target
 from webhook.variables import Variables
 
 
+_KNOWN = KnownEnvs()
 SHORT = 256  # characters of a value that is remembered: 4096 of them are a megabyte
 
 
@@ -33,11 +35,35 @@ def targets_of(spec: PodSpec) -> Iterator[Target]:
 
 def find_env(target: Target, service_links: bool, catalog: Catalog, injection: Injection | None, findings: Findings) -> None:
     """Add the container's references to it, in their order."""
+    entries, key = target.container.env, None
+    if not entries:
+        return
+    if injection is None and len(entries) <= MAX_ENTRIES:
+        key = (target.kind, target.index, target.container.name, service_links, catalog.store_fqns, tuple(entries))
+        target.known = _KNOWN.get(key)
+    known = target.known
+    if known is None:
+        told = len(findings.problems) + len(findings.warnings)
+        known = KnownEnv.of(_read(target, service_links, catalog, injection, findings))
+        if key is not None and len(findings.problems) + len(findings.warnings) == told and _KNOWN.remember(key, known):
+            target.known = known
+    if known.references:
+        target.references = list(known.references)
+        findings.count("managed", known.managed)
+        findings.count("store", known.number - known.managed)
+        if target.variables is None:
+            target.variables = Variables(target.container, service_links, catalog.store_fqns, {})
+
+
+def _read(
+    target: Target, service_links: bool, catalog: Catalog, injection: Injection | None, findings: Findings
+) -> tuple[EnvReference, ...]:
     start, where = target.place, f"{target.pointer}/env"
-    number = managed = 0
+    references: list[EnvReference] = []
     delivered = _templates(target, injection)
+    variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
     if delivered:
-        target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
+        target.variables = variables
     for index, entry in enumerate(target.container.env or ()):
         value = entry.value
         if not value or (SCHEME not in value and "::" not in value) or entry.valueFrom is not None:
@@ -50,20 +76,15 @@ def find_env(target: Target, service_links: bool, catalog: Catalog, injection: I
         if found is None:
             findings.tell(_unknown_store(f"{start}.env[{entry.name}]", value, catalog))
             continue
-        if target.variables is None:
-            target.variables = Variables(target.container, service_links, catalog.store_fqns, delivered)
         reference = EnvReference(start, where, index, entry.name, found)
         if "$" in value and any("$" in text for text in found.template.texts):
-            expanded = target.variables.resolve(reference.place, index, found.template)
+            expanded = variables.resolve(reference.place, index, found.template)
             if isinstance(expanded, Problem):
                 findings.tell(expanded)
                 continue
-            reference = EnvReference(start, where, index, entry.name, found := Found.of(expanded))
-        target.references.append(reference)
-        number += len(found.template.fqns)
-        managed += found.managed
-    findings.count("managed", managed)
-    findings.count("store", number - managed)
+            reference = EnvReference(start, where, index, entry.name, Found.of(expanded))
+        references.append(reference)
+    return tuple(references)
 
 
 def _find(value: str, stores: frozenset[str]) -> Found | None:

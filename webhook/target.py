@@ -7,6 +7,7 @@ from webhook.files import WantedFile
 from webhook.pod import Container
 from webhook.problem import MAX_TOLD, Problem
 from webhook.reference import EnvReference
+from webhook.rollout import KnownEnv
 from webhook.variables import Variables
 
 
@@ -18,6 +19,7 @@ class Target:
     kind: str  # the array in the pod's spec
     index: int
     references: list[EnvReference] = field(default_factory=list)
+    known: KnownEnv | None = None  # what is remembered of them
     dependents: list[EnvReference] = field(default_factory=list)  # plain entries that name one of them, where a mode needs them
     variables: Variables | None = None
     files: list[tuple[WantedFile, Fqn]] = field(default_factory=list)

@@ -33,8 +33,8 @@ def review(pod: dict[str, Any]) -> bytes:
     return json.dumps({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}).encode()
 
 
-def pod(references: int, size: int) -> dict[str, Any]:
-    """A pod as a Deployment makes it, filled up with plain variables to about `size` bytes of JSON."""
+def pod(references: int, size: int, app: int = 0) -> dict[str, Any]:
+    """A pod as a Deployment makes it, filled up with plain variables to about `size` bytes of JSON. Each `app` has its own."""
     managed = [
         {
             "manager": "kube-controller-manager",
@@ -48,7 +48,7 @@ def pod(references: int, size: int) -> dict[str, Any]:
             },
         }
     ]
-    env: list[dict[str, Any]] = [{"name": f"SECRET_{i}", "value": REFERENCE.format(i)} for i in range(references)]
+    env: list[dict[str, Any]] = [{"name": f"SECRET_{app}_{i}", "value": REFERENCE.format((app * 3 + i) % 200)} for i in range(references)]
     env.append({"name": "POD_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}})
     probe = {
         "httpGet": {"path": "/healthz", "port": 8080, "scheme": "HTTP"},
@@ -97,7 +97,7 @@ def pod(references: int, size: int) -> dict[str, Any]:
     }
     while (missing := size - len(json.dumps(made))) > 0:
         env += [
-            {"name": f"PLAIN_{len(env) + i}", "value": f"https://service-{i}.shop.example:8443/path?x={'y' * 40}"}
+            {"name": f"PLAIN_{len(env) + i}", "value": f"https://service-{app}-{i}.shop.example:8443/path?x={'y' * 40}"}
             for i in range(max(1, missing // 140))
         ]
     return made

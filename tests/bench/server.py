@@ -3,6 +3,8 @@
 `floor` decodes the same fields and allows; it is what aiohttp, TLS and msgspec cost without a decision.
 """
 
+import service.lean  # noqa: F401 - first, as webhook.__main__ does it
+
 import asyncio
 import gc
 import sys
