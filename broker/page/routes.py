@@ -144,7 +144,9 @@ class Page:
             return _problem(error.status, "The form was not taken", f"{error.message[:1].upper()}{error.message[1:]}.")
         except AuditFailed:
             return _problem(500, "Nothing was done", "The audit log cannot be written, so nothing is done or shown. Try again in a while.")
-        except (ConnectionError, asyncio.CancelledError, web.HTTPNotFound):
+        except web.HTTPNotFound:
+            return await _nowhere(request)
+        except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - what a crash held may be a value
             log.error("request_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value

@@ -50,7 +50,7 @@ class Session:
     @property
     def form_token(self) -> str:
         """What every form of this session carries; says nothing about the id."""
-        return urlsafe_b64encode(hmac.digest(self.id, b"form", sha256)).decode().rstrip("=")
+        return packed(hmac.digest(self.id, b"form", sha256))
 
 
 class Sessions:
@@ -77,14 +77,14 @@ class Sessions:
         if not text or len(text) > len(NAMES) * CHUNK:
             return None
         try:
-            session = _decode(self._keys.open(_PURPOSE, _unpack(text)))
+            session = _decode(self._keys.open(_PURPOSE, unpacked(text)))
         except (Unsealed, binascii.Error, ValueError, struct.error, zlib.error):
             return None
         return session if session.ends > self._now() and session.id not in self._ended else None
 
     def write(self, session: Session, response: web.StreamResponse) -> None:
         """Raises TooLarge if the token does not fit into cookies."""
-        text = urlsafe_b64encode(self._keys.seal(_PURPOSE, _encode(session))).decode().rstrip("=")
+        text = packed(self._keys.seal(_PURPOSE, _encode(session)))
         parts = [text[start : start + CHUNK] for start in range(0, len(text), CHUNK)]
         if len(parts) > len(NAMES):
             raise TooLarge(TOO_LONG)
@@ -115,5 +115,11 @@ def _decode(content: bytes) -> Session:
     return Session(identity, ends, token.decode())
 
 
-def _unpack(text: str) -> bytes:
+def packed(sealed: bytes) -> str:
+    """As a cookie's value."""
+    return urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def unpacked(text: str) -> bytes:
+    """Raises ValueError."""
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,1 @@
+"""One module a page: what it asks the service for, and what its template is given."""

@@ -1,0 +1,85 @@
+"""A key's page: its name to copy, its versions, who uses it; and its value, as the answer to a form and nowhere else."""
+
+import binascii
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from broker.errors import NotFound, Throttled
+from broker.groups.model import GroupView, KeyView, Revealed
+from broker.page.forms import Form
+from broker.page.snippets import snippets
+from broker.page.visit import Visit
+from contract import envfile
+
+HIDE_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A value as a page can show it: as text where it is some, else as base64."""
+
+    text: str = field(repr=False)
+    is_text: bool
+    length: int
+    version: str | None
+    limit: str | None
+
+
+async def show(visit: Visit) -> web.Response:
+    return await page(visit)
+
+
+async def reveal(visit: Visit, form: Form) -> web.Response:
+    """The page with the value in it; or, as a file, the exact bytes."""
+    group, key = await find(visit)
+    version = form.text("version") or None
+    try:
+        revealed = await visit.groups.reveal(visit.caller, group.name, key.key, visit.origin, version)
+    except (NotFound, Throttled) as error:
+        response = await page(visit, problem=error.message, status=404 if isinstance(error, NotFound) else 429)
+        if isinstance(error, Throttled):
+            response.headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
+        return response
+    return await page(visit, shown=_shown(key.key, revealed))
+
+
+async def find(visit: Visit) -> tuple[GroupView, KeyView]:
+    """Raises NotFound for a key that the group does not have."""
+    group = await visit.groups.get(visit.caller, visit.named("group"), visit.origin)
+    name = visit.named("key")
+    for key in group.keys:
+        if key.key == name:
+            return group, key
+    raise NotFound(f"the group '{group.name}' has no key of that name; it may have been deleted")
+
+
+async def page(visit: Visit, *, shown: Shown | None = None, problem: str | None = None, status: int = 200) -> web.Response:
+    group, key = await find(visit)
+    versions = await visit.groups.versions(visit.caller, group.name, key.key, visit.origin)
+    uses = await visit.parts.uses.of_key(group.name, key.key)
+    return visit.page(
+        "key.html",
+        status,
+        group=group,
+        key=key,
+        versions=versions,
+        uses=uses,
+        shown=shown,
+        hide_seconds=HIDE_SECONDS,
+        snippets=snippets(key.fqn, key.key),
+        problem=problem,
+    )
+
+
+def _shown(key: str, revealed: Revealed) -> Shown:
+    value = revealed.value.reveal()
+    limit = envfile.cannot_carry(value, key)
+    try:
+        text = value.decode()
+        is_text = all(character.isprintable() or character in "\t\r\n" for character in text)
+    except UnicodeDecodeError:
+        is_text = False
+    if not is_text:
+        text = binascii.b2a_base64(value, newline=False).decode()
+    return Shown(text, is_text, len(value), revealed.version, limit.sentence if limit else None)

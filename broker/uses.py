@@ -1,0 +1,303 @@
+"""Who uses a secret: workloads of the cluster that hold a reference to a key now, in their own words or in the plan of a running pod.
+
+looked at                                    | in it
+-------------------------------------------- | --------------------------------------------------------
+pods that have not ended                     | env, the plan that the webhook made of it, our annotations
+Deployments, StatefulSets, DaemonSets,       | the same of their pod template, also scaled to nothing
+CronJobs, and Jobs that have not ended       |
+
+A pod counts as what made it. All of it is names: the lists are read page by page, decoded only as far as needed, kept for half a
+minute and bounded in number and time; what is then not known is said. A name counts wherever it stands, since a deletion is asked
+about once too often rather than once too little. Who may see the answer is decided by whoever asks.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from contract import keys
+from contract.fqn import ROOT, SCHEME
+from service.kube import Kube, KubeError, Refused
+
+log = structlog.get_logger()
+KEEP_SECONDS = 30.0
+STALE_SECONDS = 300.0  # an answer this old is still shown while a newer one is read
+WAIT_SECONDS = 1.5  # a page does not wait longer than this
+SCAN_SECONDS = 30.0
+PAGE = "500"
+MAX_OBJECTS = 50_000  # about 100 pages of pods; a larger cluster is told that not all was looked at
+
+OFF_CLUSTER = "who uses it is not known here: this broker runs without a cluster"
+NOT_YET = "who uses it is still being looked up"
+MAY_NOT = "the broker may not list workloads (its ClusterRole in manifests/base/rbac.yaml has the rule)"
+NOT_ALL = "the cluster is larger than what was looked at: there may be more"
+FAILED = "the Kubernetes API did not answer"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Workload:
+    namespace: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Workloads by key of one group. `missing`: why not all is known; `unsure`: and whether that is a reason to ask before deleting."""
+
+    keys: Mapping[str, tuple[Workload, ...]] = field(default_factory=dict)
+    missing: str | None = None
+    unsure: bool = False
+
+    def of(self, key: str) -> tuple[Workload, ...]:
+        return self.keys.get(key, ())
+
+    def workloads(self) -> tuple[Workload, ...]:
+        return tuple(sorted({workload for found in self.keys.values() for workload in found}))
+
+
+class Uses(Protocol):
+    async def of_group(self, group: str) -> Used: ...
+
+    async def of_key(self, group: str, key: str) -> Used: ...
+
+
+class NotKnown:
+    """Where there is no cluster to ask."""
+
+    async def of_group(self, _group: str) -> Used:
+        return Used(missing=OFF_CLUSTER)
+
+    async def of_key(self, _group: str, _key: str) -> Used:
+        return Used(missing=OFF_CLUSTER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What one look at the cluster found: group -> key -> workloads."""
+
+    at: float
+    groups: Mapping[str, Mapping[str, tuple[Workload, ...]]] = field(default_factory=dict)
+    missing: str | None = None
+
+
+class ClusterUses:
+    """Looks when somebody asks, once for all who ask at a time. `clock` is monotonic."""
+
+    def __init__(self, kube: Kube, tenant: str, clock: Callable[[], float] = time.monotonic, wait: float = WAIT_SECONDS) -> None:
+        self._kube, self._tenant, self._clock, self._wait = kube, tenant, clock, wait
+        part = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
+        mine = re.escape(tenant)
+        self._name = re.compile(rf"{SCHEME}{mine}:{part}:{part}|::/{ROOT}/{mine}/{part}/{part}")
+        self._last: _Scan | None = None
+        self._task: asyncio.Task[_Scan] | None = None
+
+    async def of_group(self, group: str) -> Used:
+        scan = await self._scan()
+        if scan is None:
+            return Used(missing=NOT_YET, unsure=True)
+        return Used(scan.groups.get(group, {}), scan.missing, scan.missing is not None)
+
+    async def of_key(self, group: str, key: str) -> Used:
+        used = await self.of_group(group)
+        return Used({key: used.of(key)} if used.of(key) else {}, used.missing, used.unsure)
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _scan(self) -> _Scan | None:
+        now, last = self._clock(), self._last
+        if last is not None and now - last.at < KEEP_SECONDS:
+            return last
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._look(), name="look for uses of secrets")
+        done, _ = await asyncio.wait({self._task}, timeout=self._wait)
+        if done:
+            return self._last
+        return last if last is not None and now - last.at < STALE_SECONDS else None
+
+    async def _look(self) -> _Scan:
+        at = self._clock()
+        try:
+            async with asyncio.timeout(SCAN_SECONDS):
+                self._last = await self._read(at)
+        except Refused:
+            self._last = _Scan(at, missing=MAY_NOT)
+        except (KubeError, TimeoutError, msgspec.MsgspecError) as error:
+            log.warning("uses_not_read", error=type(error).__name__)
+            self._last = _Scan(at, missing=FAILED)
+        return self._last
+
+    async def _read(self, at: float) -> _Scan:
+        found: dict[str, dict[str, set[Workload]]] = {}
+        owners: dict[tuple[str, str, str], tuple[str, str]] = {}  # of Jobs, and of Deployments as themselves
+        left, complete = MAX_OBJECTS, True
+        for kind, path in _PATHS:
+            async for item in self._items(path):
+                left -= 1
+                if left < 0:
+                    complete = False
+                    break
+                if kind == "Job":
+                    owners[item.metadata.namespace, kind, item.metadata.name] = item.metadata.controller() or (kind, item.metadata.name)
+                elif kind == "Deployment":
+                    owners[item.metadata.namespace, kind, item.metadata.name] = (kind, item.metadata.name)
+                names = {match for text in item.texts(kind) for match in self._names(text)}
+                if names:
+                    workload = Workload(item.metadata.namespace, *_made_by(kind, item.metadata, owners))
+                    for group, key in names:
+                        found.setdefault(group, {}).setdefault(key, set()).add(workload)
+        groups = {group: {key: tuple(sorted(who)) for key, who in by_key.items()} for group, by_key in found.items()}
+        return _Scan(at, groups, None if complete else NOT_ALL)
+
+    def _names(self, text: str) -> Iterator[tuple[str, str]]:
+        """A plan escapes slashes; a name is the same with and without."""
+        for match in self._name.finditer(text.replace("\\/", "/")):
+            group, key, path_group, path_key = match.groups()
+            yield (group or path_group, key or path_key)
+
+    async def _items(self, path: str) -> "AsyncIterator[_Object]":
+        params = {"limit": PAGE}
+        while True:
+            page = _decoder.decode(await self._kube.read("GET", path, params=params))
+            for item in page.items:
+                yield item
+            if not page.metadata.continue_:
+                return
+            params = {"limit": PAGE, "continue": page.metadata.continue_}
+
+
+# Owners before what they own.
+_PATHS = (
+    ("Deployment", "/apis/apps/v1/deployments"),
+    ("StatefulSet", "/apis/apps/v1/statefulsets"),
+    ("DaemonSet", "/apis/apps/v1/daemonsets"),
+    ("CronJob", "/apis/batch/v1/cronjobs"),
+    ("Job", "/apis/batch/v1/jobs"),
+    ("Pod", "/api/v1/pods"),
+)
+_ENDED = ("Succeeded", "Failed")
+
+
+class _Owner(msgspec.Struct):
+    kind: str = ""
+    name: str = ""
+    controller: bool = False
+
+
+class _Metadata(msgspec.Struct, rename={"owners": "ownerReferences"}):
+    name: str = ""
+    namespace: str = ""
+    labels: dict[str, str | None] | None = None
+    annotations: dict[str, str | None] | None = None
+    owners: list[_Owner] | None = None
+
+    def controller(self) -> tuple[str, str] | None:
+        return next(((owner.kind, owner.name) for owner in self.owners or () if owner.controller), None)
+
+
+class _Variable(msgspec.Struct):
+    value: str | None = None
+
+
+class _Container(msgspec.Struct):
+    env: list[_Variable] | None = None
+
+
+class _PodSpec(msgspec.Struct, rename="camel"):
+    containers: list[_Container] | None = None
+    init_containers: list[_Container] | None = None
+
+
+class _Template(msgspec.Struct):
+    metadata: _Metadata | None = None
+    spec: _PodSpec | None = None
+
+
+class _JobSpec(msgspec.Struct):
+    template: _Template | None = None
+
+
+class _JobTemplate(msgspec.Struct):
+    spec: _JobSpec | None = None
+
+
+class _Spec(_PodSpec, rename="camel"):
+    """A pod's own, or that of what makes pods."""
+
+    template: _Template | None = None
+    job_template: _JobTemplate | None = None
+
+
+class _Condition(msgspec.Struct):
+    type: str = ""
+    status: str = ""
+
+
+class _Status(msgspec.Struct):
+    phase: str = ""
+    conditions: list[_Condition] | None = None
+
+
+class _Object(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec | None = None
+    status: _Status | None = None
+
+    def texts(self, kind: str) -> Iterator[str]:
+        """Every text that may hold a reference; nothing of what has ended."""
+        spec, status = self.spec or _Spec(), self.status or _Status()
+        if kind == "Pod":
+            if status.phase not in _ENDED:
+                yield from _texts(self.metadata, spec)
+            return
+        if kind == "Job" and any(c.type in ("Complete", "Failed") and c.status == "True" for c in status.conditions or ()):
+            return
+        job = spec.job_template.spec if spec.job_template else None
+        template = spec.template or (job.template if job else None)
+        if template is not None:
+            yield from _texts(template.metadata, template.spec)
+
+
+class _ListMetadata(msgspec.Struct, rename={"continue_": "continue"}):
+    continue_: str = ""
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[_Object]
+
+
+_decoder = msgspec.json.Decoder(_List)
+
+
+def _texts(metadata: _Metadata | None, spec: _PodSpec | None) -> Iterator[str]:
+    for name, text in ((metadata and metadata.annotations) or {}).items():
+        if name.startswith(keys.PREFIX) and text:
+            yield text
+    for container in [*((spec and spec.containers) or ()), *((spec and spec.init_containers) or ())]:
+        for variable in container.env or ():
+            if variable.value:
+                yield variable.value
+
+
+def _made_by(kind: str, metadata: _Metadata, owners: Mapping[tuple[str, str, str], tuple[str, str]]) -> tuple[str, str]:
+    """What a person would call it: a pod's Deployment rather than the pod, a CronJob rather than one of its Jobs."""
+    owner = metadata.controller()
+    if owner is None:
+        return kind, metadata.name
+    if owner[0] == "ReplicaSet":
+        suffix = f"-{(metadata.labels or {}).get('pod-template-hash') or ''}"
+        deployment = owner[1].removesuffix(suffix)
+        return owners.get((metadata.namespace, "Deployment", deployment), owner)
+    return owners.get((metadata.namespace, *owner), owner)
