@@ -17,7 +17,7 @@ from broker.errors import (
     Unavailable,
 )
 from broker.stores.azure.credentials import SECRET_FILE, TOKEN_FILE, Credentials
-from broker.stores.azure.transport import Fault
+from broker.stores.azure.transport import Bare, Fault
 
 RECOVER = "recover it (portal: Manage deleted secrets; or az keyvault secret recover), or write it again"
 _CODE = re.compile(r"[A-Za-z]{1,64}")
@@ -48,6 +48,8 @@ def explained(place: str, error: Exception, needs: str) -> BrokerError:
         return error
     if isinstance(error, Fault):
         return error.at(place)
+    if isinstance(error, Bare):
+        return _refusal(place, error.status, "", needs)
     if isinstance(error, HttpResponseError) and error.response is not None:
         return _refusal(place, int(error.status_code or 0), _inner_code(error.response), needs)
     if isinstance(error, ValueError) and str(error).startswith("The challenge "):
@@ -115,10 +117,14 @@ def login_refused(place: str, error: Exception, credentials: Credentials) -> Bro
         return error
     if isinstance(error, Fault):
         return error.at(place)
-    if not isinstance(error, ClientAuthenticationError) or error.response is None:
+    number, status = "", 0
+    if isinstance(error, Bare):
+        status = error.status
+    elif isinstance(error, ClientAuthenticationError) and error.response is not None:
+        number, status = _login_code(error.response), int(error.status_code or 0)
+    else:
         return Malformed(f"{place}: the answer is no token ({type(error).__name__}). To fix: is AZURE_AUTHORITY_HOST a login of Azure?")
-    number = _login_code(error.response)
-    found = f"AADSTS{number}" if number else f"status {error.response.status_code}"
+    found = f"AADSTS{number}" if number else f"status {status}"
     hint = "the federated credential of the identity" if credentials.kind == TOKEN_FILE else f"what {credentials.kind} holds"
     fix = _LOGIN_FIXES.get(number, f"AZURE_TENANT_ID, AZURE_CLIENT_ID and {hint}")
     return StoreRefused(f"{place}: Microsoft Entra refuses the login ({found}). To fix: {fix}")

@@ -20,7 +20,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from broker.errors import BrokerError, Malformed, Misconfigured, NotSent, Retryable, Throttled, TooLarge, Unavailable
 from broker.stores.addresses import Reach
 from broker.stores.azure.patience import Patience
-from broker.stores.exchange import retry_after
+from broker.stores.exchange import certificate_fault, retry_after
 from broker.stores.resolver import VettedResolver
 from broker.stores.transport import CONNECTIONS, KEEP_ALIVE_SECONDS
 
@@ -43,6 +43,14 @@ class Fault(Exception):
     def at(self, place: str) -> BrokerError:
         message = f"{place}: {self._sentence}"
         return self._kind(message, self._wait) if issubclass(self._kind, Retryable) else self._kind(message)
+
+
+class Bare(Exception):
+    """A refusal without a document: all there is is a status. The library would say that it cannot decode it."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(f"status {status}")
 
 
 class _TooLongError(Exception):
@@ -118,17 +126,22 @@ class OneOrigin(AioHttpTransport):  # type: ignore[misc]  # loaded by a __getatt
             raise Fault(Unavailable, f"{self._who} fails ({status})", retry_after(headers))
         if 300 <= status < 400:
             raise Fault(Misconfigured, f"{self._who} answers with a redirect ({status}), which is not followed. To fix: its address")
-        if 200 <= status < 300 and status != 204 and not _is_object(response):
-            raise Fault(Malformed, f"{self._who} answers with something else than a JSON object ({status}). To fix: its address")
+        if status in {401, 204} or _is_document(response):
+            return
+        if status >= 400:
+            raise Bare(status)
+        raise Fault(Malformed, f"{self._who} answers with something else than its API says ({status}). To fix: its address")
 
     def _explained(self, error: BaseException) -> Fault:
-        certificate = _certificate_fault(error)
+        certificate = certificate_fault(error)
         if certificate:
             fix = "correct its names or validity, or name its CA's file in SSL_CERT_FILE"
             return Fault(Misconfigured, f"the certificate of {self._who} is not accepted: {certificate}. To fix: {fix}")
-        if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in _causes(error)):
-            return Fault(NotSent, f"{self._who} cannot be reached ({_kind(error)})")
-        return Fault(Unavailable, f"the connection to {self._who} was lost, or its answer is not HTTP ({_kind(error)})")
+        causes = _causes(error)
+        kind = type(causes[1] if len(causes) > 1 else error).__name__  # aiohttp's own word, below Azure's
+        if any(isinstance(cause, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError) for cause in causes):
+            return Fault(NotSent, f"{self._who} cannot be reached ({kind})")
+        return Fault(Unavailable, f"the connection to {self._who} was lost, or its answer is not HTTP ({kind})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +162,21 @@ def _origin(url: str) -> _Origin | None:
         return None
 
 
-def _is_object(response: Any) -> bool:
-    if response.headers.get("Content-Encoding"):
+def _is_document(response: Any) -> bool:
+    """A JSON object whose `value`, if it has one, is text or a list of objects: the library would make text of anything."""
+    if response.headers.get("Content-Encoding") or "json" not in response.headers.get("Content-Type", "").lower():
         return False
     try:
-        return isinstance(json.loads(response.content), dict)
+        document = json.loads(response.content)
     except (ValueError, RecursionError):
         return False
+    value = document.get("value") if isinstance(document, dict) else 0
+    return value is None or isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, dict) for item in value))
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:
     found: list[BaseException] = []
-    while error is not None and error not in found:
+    while error is not None:
         found.append(error)
-        error = getattr(error, "inner_exception", None) or error.__cause__ or error.__context__
+        error = error.__cause__ or error.__context__
     return found
-
-
-def _kind(error: BaseException) -> str:
-    return type(_causes(error)[1] if len(_causes(error)) > 1 else error).__name__
-
-
-def _certificate_fault(error: BaseException) -> str | None:
-    for cause in _causes(error):
-        certificate = cause if isinstance(cause, ssl.SSLCertVerificationError) else getattr(cause, "certificate_error", None)
-        if isinstance(certificate, ssl.SSLCertVerificationError):
-            return certificate.verify_message
-    return None

@@ -5,11 +5,10 @@ Imports the library, which takes 0.2 s and 20 MB: `client` loads this module in 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from azure.keyvault.secrets.aio import SecretClient
 
@@ -23,6 +22,8 @@ from broker.stores.addresses import Reach
 
 # `created` has whole seconds, and the vault lists versions in no order; this orders those of one second that the broker wrote.
 ORDER_TAG = "tfy-secret-order"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,38 +53,40 @@ class Vault:
         self._client = SecretClient(url, login, verify_challenge_resource=verify, **options)  # type: ignore[arg-type]
 
     async def get(self, place: str, name: str, version: str | None) -> Found:
-        async with self._call(place, "get"):
+        async def work() -> Found:
             secret = await self._client.get_secret(name, version)
             return Found(_text(secret.value), _text(secret.properties.version))
 
+        return await self._call(place, "get", work())
+
     async def set(self, place: str, name: str, text: str, order: int) -> str:
-        async with self._call(place, "set"):
+        async def work() -> str:
             secret = await self._client.set_secret(name, text, tags={ORDER_TAG: str(order)})
             return _text(secret.properties.version)
 
+        return await self._call(place, "set", work())
+
     async def disable(self, place: str, name: str, version: str) -> None:
-        async with self._call(place, "set"):
-            await self._client.update_secret_properties(name, version, enabled=False)
+        await self._call(place, "set", self._client.update_secret_properties(name, version, enabled=False))
 
     async def versions(self, place: str, name: str) -> list[Version]:
-        async with self._call(place, "list"):
+        async def work() -> list[Version]:
             return [_version(found) async for found in self._client.list_properties_of_secret_versions(name)]
+
+        return await self._call(place, "list", work())
 
     async def delete(self, place: str, name: str) -> None:
         """Readers miss the secret at once; waits until the vault is done, so that its name can be used again."""
-        async with self._call(place, "delete", self._patience.settle):
-            await self._client.delete_secret(name)
+        await self._call(place, "delete", self._client.delete_secret(name), self._patience.settle)
 
     async def recover(self, place: str, name: str) -> None:
-        async with self._call(place, "recover", self._patience.settle):
-            await self._client.recover_deleted_secret(name)
+        await self._call(place, "recover", self._client.recover_deleted_secret(name), self._patience.settle)
 
     async def missing(self, place: str, name: str, error: NotFound) -> NotFound:
         """The same error, or that the vault still keeps the secret, as far as the broker may know."""
         try:
-            async with self._call(place, "get"):
-                await self._client.get_deleted_secret(name)
-        except Exception:  # noqa: BLE001 - the first answer stands
+            await self._call(place, "get", self._client.get_deleted_secret(name))
+        except BrokerError:  # the first answer stands
             return error
         return soft_deleted(place)
 
@@ -91,19 +94,17 @@ class Vault:
         await self._client.close()
         await self._session.close()
 
-    @asynccontextmanager
-    async def _call(self, place: str, needs: str, seconds: float = 0.0) -> AsyncIterator[None]:
-        seconds = seconds or self._patience.total
-        failure: BrokerError | None = None
+    async def _call(self, place: str, needs: str, work: Awaitable[T], seconds: float | None = None) -> T:
+        """`needs` is the permission that the call takes."""
+        seconds = self._patience.total if seconds is None else seconds
         try:
             async with asyncio.timeout(seconds):
-                yield
+                return await work
         except TimeoutError:
-            failure = Unavailable(f"{place}: the vault has not done it within {seconds:g} s")
+            failure: BrokerError = Unavailable(f"{place}: the vault has not done it within {seconds:g} s")
         except Exception as error:  # noqa: BLE001 - the library has many, which hold requests, and so tokens and values
             failure = explained(place, error, needs)
-        if failure is not None:
-            raise failure
+        raise failure  # outside of the handlers, so that it holds no other exception
 
 
 def _text(found: object) -> str:

@@ -230,7 +230,7 @@ class KeyVaultServer:
         kept.waits = self.settle
         return self._bundle(request, kept, kept.versions[-1]) | {"value": None}
 
-    async def _purge(self, request: web.Request, name: str) -> None:
+    async def _purge(self, _: web.Request, name: str) -> None:
         if self.deleted.pop(name, None) is None:
             raise Refused(404, "SecretNotFound")
 
