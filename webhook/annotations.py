@@ -40,10 +40,9 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
     mode, files, position = wishes.mode, wishes.files, wishes.position
     modes: dict[str, str] = {}
     commands: dict[str, tuple[str, ...]] = {}
-    containers = _containers(pod)
-    for name, value in pod.annotations.items():
-        if not name.startswith(keys.PREFIX):
-            continue
+    ours = [(name, value) for name, value in pod.annotations.items() if name.startswith(keys.PREFIX)]
+    containers = _containers(pod) if ours else []
+    for name, value in ours:
         if len(problems) > MAX_TOLD:
             break  # the rest would not be shown
         place, text = f"metadata.annotations[{name}]", value or ""
@@ -67,13 +66,15 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
 
 def _check_labels(pod: Pod, problems: list[Problem]) -> None:
     for name, value in pod.labels.items():
+        if not name.startswith(keys.PREFIX):
+            continue
         if len(problems) > MAX_TOLD:
             break
         place = f"metadata.labels[{name}]"
         if name == keys.INJECT_LABEL and value != keys.INJECT_ENABLED:
             allowed = f"{keys.INJECT_DISABLED}, or {keys.INJECT_ENABLED}, which is what the namespace says"
             problems.append(Problem(place, Reason.BAD_ANNOTATION, f"'{value}'", allowed, "correct the label, or remove it"))
-        elif name.startswith(keys.PREFIX) and name not in _LABELS:
+        elif name not in _LABELS:
             problems.append(_unknown(place, name, _LABELS))
 
 

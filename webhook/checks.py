@@ -1,6 +1,7 @@
 """Checks of a pod that wants secrets: can it have them where it runs, may it have them, are our names free."""
 
 from collections import Counter
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from contract import keys
@@ -38,13 +39,18 @@ def check_kind(pod: Pod, spec: PodSpec, broker_url: str, findings: Findings) -> 
                 "run it on Linux nodes",
             )
         )
-    host = urlsplit(broker_url).hostname or ""
+    host = _host(broker_url)
     policy = spec.dnsPolicy or "ClusterFirst"
     if host.endswith((".svc", ".cluster.local")) and (policy in ("Default", "None") or (spec.hostNetwork and policy == "ClusterFirst")):
         findings.tell(
             f"spec.dnsPolicy: with '{policy}'{' and hostNetwork' if spec.hostNetwork else ''} the pod may not resolve {host}; "
             "to fix: dnsPolicy: ClusterFirstWithHostNet"
         )
+
+
+@lru_cache(maxsize=4)
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
 
 
 def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None, findings: Findings) -> None:
@@ -54,10 +60,11 @@ def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None
     if injection is None and keys.TOKEN_VOLUME in taken:
         findings.tell(_taken(keys.TOKEN_VOLUME))
     # Also the names of containers that want nothing: the plan, and with it a later call, knows containers by name alone.
-    times = Counter(container.name for container in (*(spec.initContainers or ()), *(spec.containers or ())))
+    names = [container.name for container in (*(spec.initContainers or ()), *(spec.containers or ()))]
+    times: dict[str, int] = Counter(names) if len(set(names)) < len(names) else {}
     for target in wanted:
         name = target.container.name
-        if not name or times[name] > 1:
+        if not name or times.get(name, 1) > 1:
             what = f"a second container '{name}'" if name else "a container without a name"
             findings.tell(Problem(target.place, Reason.NAME_TAKEN, what, "a name of its own for each container", "name the container"))
             times[name] = 1  # told once

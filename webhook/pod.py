@@ -86,23 +86,28 @@ class Container(Struct):
 
     def words(self) -> Iterator[Words]:
         """Every list of words that becomes a process."""
-        yield "command", "command", self.command or []
-        yield "args", "args", self.args or []
+        if self.command:
+            yield "command", "command", self.command
+        if self.args:
+            yield "args", "args", self.args
         yield from self.exec_probes()
         yield from self.exec_hooks()
 
     def exec_probes(self) -> Iterator[Words]:
-        for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-            yield from _words(name, name, getattr(self, name))
+        for name, probe in (
+            ("livenessProbe", self.livenessProbe),
+            ("readinessProbe", self.readinessProbe),
+            ("startupProbe", self.startupProbe),
+        ):
+            if probe is not None and probe.exec is not None:
+                yield f"{name}.exec.command", f"{name}/exec/command", probe.exec.command or []
 
     def exec_hooks(self) -> Iterator[Words]:
-        for name in ("postStart", "preStop") if self.lifecycle else ():
-            yield from _words(f"lifecycle.{name}", f"lifecycle/{name}", getattr(self.lifecycle, name))
-
-
-def _words(place: str, pointer: str, handler: Handler | None) -> Iterator[Words]:
-    if handler is not None and handler.exec is not None:
-        yield f"{place}.exec.command", f"{pointer}/exec/command", handler.exec.command or []
+        if self.lifecycle is None:
+            return
+        for name, hook in (("postStart", self.lifecycle.postStart), ("preStop", self.lifecycle.preStop)):
+            if hook is not None and hook.exec is not None:
+                yield f"lifecycle.{name}.exec.command", f"lifecycle/{name}/exec/command", hook.exec.command or []
 
 
 class Present(Struct):
