@@ -1,0 +1,85 @@
+"""Writing and deleting in Secrets Manager: one write is one to four calls, and leaves either the new value or what was there.
+
+the secret is              | calls
+-------------------------- | --------------------------------------------------------------------------------
+there                      | PutSecretValue
+not there                  | PutSecretValue, CreateSecret (and PutSecretValue, if another was quicker)
+deleted, in its window     | PutSecretValue, RestoreSecret, PutSecretValue; if that fails, DeleteSecret again
+
+The ClientRequestToken becomes the VersionId. A write whose answer was lost has the same one when it is tried again.
+"""
+
+from contextlib import suppress
+
+from broker.errors import BrokerError, InvalidRequest, NotFound, NotSent, SoftDeleted, TooLarge, Unavailable
+from broker.stores.aws.api import Api
+from broker.stores.aws.errors import Exists
+from broker.stores.aws.lost_writes import LostWrites, Write
+from contract.values import SecretValue
+
+MAX_VALUE_BYTES = 65536
+RECOVERY_DAYS = 30  # the longest that AWS has, and its default; a secret that waits costs nothing
+
+Content = dict[str, str | bytes]
+
+
+class SecretWriter:
+    """Names are checked by who calls; `place` begins every message."""
+
+    def __init__(self, api: Api) -> None:
+        self._api, self._lost = api, LostWrites()
+
+    async def write(self, place: str, name: str, value: SecretValue) -> str:
+        if len(value) > MAX_VALUE_BYTES:
+            raise TooLarge(f"{place}: found a value of {len(value)} bytes; allowed: at most {MAX_VALUE_BYTES} in Secrets Manager")
+        if len(value) == 0:
+            raise InvalidRequest(f"{place}: the value is empty, and Secrets Manager keeps no empty value. To fix: leave the key out")
+        data = value.reveal()
+        write = self._lost.begin(name, data)
+        try:
+            return await self._write(place, name, write, _content(data))
+        except Unavailable as error:
+            if not isinstance(error, NotSent) or write.repeated:
+                self._lost.lost(write)
+            raise
+
+    async def delete(self, place: str, name: str) -> None:
+        await self._api.call(place, "delete_secret", SecretId=name, RecoveryWindowInDays=RECOVERY_DAYS)
+
+    async def _write(self, place: str, name: str, write: Write, content: Content) -> str:
+        try:
+            return await self._put(place, name, write, content)
+        except SoftDeleted:
+            return await self._bring_back(place, name, write, content)
+        except NotFound:
+            pass
+        try:
+            await self._api.call(place, "create_secret", Name=name, ClientRequestToken=write.token, **content)
+        except Exists:
+            return await self._put(place, name, write, content)
+        return write.token
+
+    async def _put(self, place: str, name: str, write: Write, content: Content) -> str:
+        answer = await self._api.call(place, "put_secret_value", SecretId=name, ClientRequestToken=write.token, **content)
+        if write.repeated and "AWSCURRENT" not in (answer.get("VersionStages") or ()):
+            # The first try was done, and another write came after it: this one must be the newest again.
+            return await self._put(place, name, write.anew, content)
+        return write.token
+
+    async def _bring_back(self, place: str, name: str, write: Write, content: Content) -> str:
+        """The old versions come back too, so if the new one cannot be written, all are deleted again."""
+        await self._api.call(place, "restore_secret", SecretId=name)
+        try:
+            return await self._put(place, name, write, content)
+        except BrokerError:
+            with suppress(BrokerError):
+                await self.delete(place, name)
+            raise
+
+
+def _content(data: bytes) -> Content:
+    """Text if it is UTF-8, so that other tools can read it; SecretBinary is for the rest."""
+    try:
+        return {"SecretString": data.decode()}
+    except UnicodeDecodeError:
+        return {"SecretBinary": data}
