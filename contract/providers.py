@@ -58,7 +58,7 @@ KV_VERSION = Field(lambda v: isinstance(v, int) and not isinstance(v, bool) and 
 _AWS: Shape = {"region": TEXT, "endpoint": URL.optional, "roleArn": TEXT.optional}
 _VAULT_AUTH = OneOf(
     {
-        "kubernetes": {"role": TEXT, "path": TEXT.optional},
+        "kubernetes": {"role": TEXT, "tokenFile": FILE.optional, "path": TEXT.optional},
         "jwt": {"role": TEXT, "tokenFile": FILE, "path": TEXT.optional},
         "appRole": {"roleIdFile": FILE, "secretIdFile": FILE, "path": TEXT.optional},
         "tokenFile": FILE,

@@ -30,6 +30,7 @@ class Provider(NamedTuple):
 PROVIDERS: dict[str, Provider] = {
     "embedded": Provider("broker.stores.embedded"),
     "generic": Provider("broker.stores.generic"),
+    "vault": Provider("broker.stores.vault.client"),
     "azureKeyVault": Provider("broker.stores.azure.client", "azure"),
 }
 

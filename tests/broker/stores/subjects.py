@@ -6,15 +6,18 @@ A provider adds one line to SUBJECTS. `open_subject` is an async context manager
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from broker.stores.addresses import Reach
 from broker.stores.embedded import Embedded
 from broker.stores.generic import Generic
 from broker.stores.store import StoreClient
+from broker.stores.vault.client import Vault
 from contract.resources import SecretStore
 from contract.wire import MAX_VALUE_BYTES
 from tests.broker.stores.azure.opening import azure
+from tests.broker.stores.vault.bao import POLICY, shared
 from tests.generic_server import GenericServer
 
 
@@ -31,7 +34,9 @@ class Traits:
     deletes_versions: bool = True
     new_version_names: bool = True  # after a secret was deleted, its versions' names are not used again
     writes_in_order: bool = True  # 20 writes of one path at once all get a version
-    writes: bool = True
+    writes: bool = True  # else the subject's client seeds the server, and what a store refuses to write is not asked
+    keeps: int = 100  # versions of one secret at least
+    versions: bool = True  # else a write's version is "", and asking for one is Unsupported
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,26 @@ async def generic(folder: Path) -> AsyncIterator[StoreClient]:
         yield client
 
 
+@asynccontextmanager
+async def _vault(version: int, folder: Path) -> AsyncIterator[StoreClient]:
+    server = shared()
+    mount = server.mount(version)
+    (folder / "token").write_text(server.token(POLICY[version].format(mount=mount)))
+    settings = {"address": server.url, "mount": mount, "auth": {"tokenFile": str(folder / "token")}}
+    client = Vault(SecretStore("test", "acme/vault/test", "vault", settings), reach=Reach(allow_loopback=True))
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
 SUBJECTS: dict[str, Subject] = {
     "embedded": Subject(embedded, Traits(binary=True)),
     "generic": Subject(generic, Traits(lists_versions=False)),
+    "vault-kv2": Subject(partial(_vault, 2), Traits(binary=True, any_path=False, new_version_names=False, keeps=10)),
+    "vault-kv1": Subject(
+        partial(_vault, 1),
+        Traits(binary=True, any_path=False, versions=False, lists_versions=False, deletes_versions=False, writes_in_order=False),
+    ),
     "azureKeyVault": Subject(azure, Traits(max_bytes=25_600, any_path=False)),
 }
