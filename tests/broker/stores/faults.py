@@ -8,7 +8,7 @@ Requests pass byte for byte with their Host header, which AWS's signatures cover
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import aiohttp
@@ -31,6 +31,7 @@ class Seen:
     target: str
     operation: str
     body: bytes
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 class FaultyProxy:
@@ -62,7 +63,7 @@ class FaultyProxy:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        self.requests.append(Seen(request.method, request.raw_path, operation, body))
+        self.requests.append(Seen(request.method, request.raw_path, operation, body, dict(request.headers)))
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, Fault):
             await asyncio.sleep(fault.wait)
