@@ -126,8 +126,8 @@ def _denied(place: str, permission: str, code: str, refusal: Refusal) -> BrokerE
 
 def _key(place: str, _permission: str, code: str, refusal: Refusal) -> BrokerError:
     return NotPermitted(
-        f"{place}: the KMS key cannot be used ({_shown(code, refusal)}). To fix: enable the key, and allow the broker's role kms:Decrypt on it "
-        "(kms:GenerateDataKey too, to write), in the role's policy and the key's"
+        f"{place}: the KMS key cannot be used ({_shown(code, refusal)}). To fix: enable the key, and allow the broker's role "
+        "kms:Decrypt on it (kms:GenerateDataKey too, to write), in the role's policy and the key's"
     )
 
 

@@ -10,13 +10,16 @@ from functools import partial
 from pathlib import Path
 
 from broker.stores.addresses import Reach
+from broker.stores.aws import parameter_store, secrets_manager
 from broker.stores.embedded import Embedded
 from broker.stores.generic import Generic
+from broker.stores.registry import StoreSettings
 from broker.stores.store import StoreClient
 from broker.stores.vault.client import Vault
 from contract.resources import SecretStore
 from contract.wire import MAX_VALUE_BYTES
 from tests.broker.stores.azure.opening import azure
+from tests.broker.stores.aws import server as aws_server
 from tests.broker.stores.vault.bao import POLICY, shared
 from tests.generic_server import GenericServer
 
@@ -78,6 +81,19 @@ async def _vault(version: int, folder: Path) -> AsyncIterator[StoreClient]:
         await client.close()
 
 
+@asynccontextmanager
+async def _aws(provider: str, folder: Path) -> AsyncIterator[StoreClient]:
+    aws = aws_server.shared().reset()
+    (folder / "keys").write_text("[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = test\n")
+    store = SecretStore("test", "acme/aws/test", provider, {"region": aws_server.REGION, "endpoint": aws.url})
+    module = parameter_store if provider == "awsParameterStore" else secrets_manager
+    client = module.open_client(store, StoreSettings(reach=Reach(allow_loopback=True)), {"AWS_SHARED_CREDENTIALS_FILE": str(folder / "keys")})
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
 SUBJECTS: dict[str, Subject] = {
     "embedded": Subject(embedded, Traits(binary=True)),
     "generic": Subject(generic, Traits(lists_versions=False)),
@@ -85,6 +101,13 @@ SUBJECTS: dict[str, Subject] = {
     "vault-kv1": Subject(
         partial(_vault, 1),
         Traits(binary=True, any_path=False, versions=False, lists_versions=False, deletes_versions=False, writes_in_order=False),
+    ),
+    "awsParameterStore": Subject(
+        partial(_aws, "awsParameterStore"),
+        Traits(max_bytes=8192, empty=False, any_path=False, deletes_versions=False, new_version_names=False),
+    ),
+    "awsSecretsManager": Subject(
+        partial(_aws, "awsSecretsManager"), Traits(max_bytes=65536, binary=True, empty=False, any_path=False, deletes_versions=False)
     ),
     "azureKeyVault": Subject(azure, Traits(max_bytes=25_600, any_path=False)),
 }

@@ -1,0 +1,75 @@
+"""AWS for the tests: moto's HTTP server, one for the whole run, emptied for each test, and corrected where AWS answers otherwise.
+
+    aws = shared(); aws.url; aws.reset()
+
+The corrections are only those that a test leans on: a put to a deleted secret is refused, a list of versions of a secret that is
+not there is a refusal and not a crash.
+"""
+
+import atexit
+import json
+from functools import cache
+from typing import Any
+from urllib.request import Request, urlopen
+
+from moto.secretsmanager.exceptions import InvalidRequestException, SecretNotFoundException
+from moto.secretsmanager.models import SecretsManagerBackend
+from moto.server import ThreadedMotoServer
+
+from tests.generic_server import Fault
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+
+
+class Aws:
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        self._server.start()
+        host, port = self._server.get_host_and_port()
+        self.url = f"http://{host}:{port}"
+
+    def reset(self) -> "Aws":
+        urlopen(Request(f"{self.url}/moto-api/reset", method="POST")).close()
+        return self
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+@cache
+def shared() -> Aws:
+    _correct()
+    aws = Aws()
+    atexit.register(aws.stop)
+    return aws
+
+
+def refusal(code: str, message: str = "", status: int = 400, **headers: str) -> Fault:
+    """As AWS refuses in its JSON protocols."""
+    body = json.dumps({"__type": code, "message": message}).encode()
+    return Fault(status=status, headers={"Content-Type": "application/x-amz-json-1.1", **headers}, body=body)
+
+
+def answer(document: Any) -> Fault:
+    return Fault(status=200, headers={"Content-Type": "application/x-amz-json-1.1"}, body=json.dumps(document).encode())
+
+
+def _correct() -> None:
+    put, listed = SecretsManagerBackend.put_secret_value, SecretsManagerBackend.list_secret_version_ids
+
+    def put_secret_value(self: SecretsManagerBackend, secret_id: str, *rest: Any, **named: Any) -> str:
+        if self._is_valid_identifier(secret_id) and self.secrets[secret_id].is_deleted():
+            raise InvalidRequestException("You can't perform this operation on the secret because it was marked for deletion.")
+        return put(self, secret_id, *rest, **named)
+
+    def list_secret_version_ids(self: SecretsManagerBackend, secret_id: str) -> str:
+        if not self._is_valid_identifier(secret_id):
+            raise SecretNotFoundException
+        document = json.loads(listed(self, secret_id))
+        for entry in document["Versions"]:
+            entry["CreatedDate"] = self.secrets[secret_id].versions[entry["VersionId"]]["createdate"]
+        return json.dumps(document)
+
+    SecretsManagerBackend.put_secret_value = put_secret_value  # type: ignore[method-assign]
+    SecretsManagerBackend.list_secret_version_ids = list_secret_version_ids  # type: ignore[method-assign]
