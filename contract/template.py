@@ -1,0 +1,311 @@
+"""A config file with references inside: where they stand, and the file with their values in their place.
+
+A reference is `${<fqn>}` or a bare `tfy-secret://...`, inside a string that the format's reader takes for a value. One in a comment is
+left as it is and never fetched; one in a key, or where no value stands, is refused. A file without any is taken as it is.
+
+What keeps a value from breaking the file: a string that holds references is read as the format's reader reads it, the values are
+put in, and all of it is written anew as one string of the format. `render` then reads what it has made: every string must be what
+the template's was, with the values in place. What is between the strings stays, but for CR LF, which becomes LF (not in raw).
+"""
+
+import re
+
+from contract.formats import COMMENT, KEY, TextFault, Unfit
+from contract.fqn import SCHEME, Fqn, FqnError
+from contract.record import record
+from contract.references import AnyStore, is_store_fqn, locate
+
+FORMATS = ("json", "yaml", "env", "properties", "raw")
+RAW = "raw"
+MAX_SOURCE = 1024 * 1024  # bytes; what a ConfigMap can hold
+MAX_RENDERED = 2 * MAX_SOURCE  # bytes; without a limit a short file could name a large value ten thousand times
+MAX_FAULTS = 20  # what anyone is shown
+
+_ANY_STORE = AnyStore()
+_SIGN = SCHEME.removesuffix("//")
+_STORE_PATH = re.compile(r"\$\{([^{}\s]*?)::")
+_BYTES = ("utf-8", "surrogateescape")  # any bytes as text, and back
+
+
+@record
+class Fault:
+    """Something that the file's author must mend. Line and column count from 1; nothing of the file but a reference is shown."""
+
+    line: int
+    column: int
+    found: str
+    allowed: str
+    fix: str
+    of_name: bool = False  # a reference that does not parse
+
+    def __str__(self) -> str:
+        return f"line {self.line}, column {self.column}: found {self.found}; allowed: {self.allowed}.\nTo fix: {self.fix}."
+
+
+class TemplateError(ValueError):
+    """A file that cannot be rendered, with every fault that was found."""
+
+    def __init__(self, *faults: Fault) -> None:
+        self.faults = faults
+        super().__init__("\n".join(map(str, faults)))
+
+
+class RenderError(ValueError):
+    """Values that the file cannot take: sentences, each with line and column, none with a value."""
+
+    def __init__(self, *sentences: str) -> None:
+        self.sentences = sentences
+        super().__init__("\n".join(sentences))
+
+
+@record
+class Mention:
+    """A reference, and where in the file it stands."""
+
+    fqn: Fqn
+    line: int
+    column: int
+
+    @property
+    def place(self) -> str:
+        return f"line {self.line}, column {self.column}"
+
+
+@record
+class Slot:
+    """A string of the file that holds references: its place, what a reader takes it for, the texts around the references, and they."""
+
+    start: int
+    end: int
+    content: str
+    texts: "tuple[str, ...]"
+    mentions: "tuple[Mention, ...]"
+
+
+@record
+class Template:
+    """A file that was read; `slots` are in its order."""
+
+    format: str
+    text: str
+    slots: "tuple[Slot, ...]"
+
+    @property
+    def mentions(self) -> "tuple[Mention, ...]":
+        return tuple([mention for slot in self.slots for mention in slot.mentions])
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_template(content: bytes, format_name: str) -> Template:
+    """Raises TemplateError."""
+    if len(content) > MAX_SOURCE:
+        raise TemplateError(Fault(1, 1, f"{len(content)} bytes", f"at most {MAX_SOURCE}", "split the file"))
+    text = content.decode(*_BYTES)
+    as_it_is = Template(format_name, text, ())
+    certain = _SIGN in text or _names_store(text)
+    if not certain and (format_name == RAW or "\\" not in text):  # with a backslash, an escape may spell one
+        return as_it_is
+    try:
+        text = text if format_name == RAW else _with_line_feeds(text)
+        slots = _Reading(text, format_name).slots()
+    except TextFault as error:
+        if not certain:
+            return as_it_is
+        line, column = _Places(text).of(error.at)
+        raise TemplateError(Fault(line, column, error.found, error.allowed, error.fix)) from None
+    return Template(format_name, text, slots) if slots else as_it_is
+
+
+def _with_line_feeds(text: str) -> str:
+    text = text.replace("\r\n", "\n")
+    odd = re.search("[\r\udc80-\udcff]", text)
+    if odd is None:
+        return text
+    if odd.group() == "\r":
+        raise TextFault(odd.start(), "a carriage return without a line feed", "lines that end in LF or CR LF", "end the line with LF")
+    raise TextFault(odd.start(), "bytes that are not UTF-8", "UTF-8, or format raw", "save the file as UTF-8")
+
+
+def _names_store(text: str) -> bool:
+    return "::" in text and any(is_store_fqn(match.group(1)) for match in _STORE_PATH.finditer(text))
+
+
+class _Reading:
+    """Finds the slots of a text, and every fault of its references."""
+
+    def __init__(self, text: str, format_name: str) -> None:
+        self._text, self._format = text, _format(format_name)
+        self._places = _Places(text)
+        self._faults: list[Fault] = []
+
+    def slots(self) -> "tuple[Slot, ...]":
+        """Raises TextFault or TemplateError."""
+        found: list[Slot] = []
+        covered = 0
+        for kind, start, end, content in self._format.strings(self._text):
+            self._nothing_between(covered, start)
+            covered = max(covered, end)
+            if kind != COMMENT and (_SIGN in content or "::" in content):
+                slot = self._slot(kind, start, end, content)
+                if slot is not None:
+                    found.append(slot)
+            if len(self._faults) > MAX_FAULTS:
+                break
+        else:
+            self._nothing_between(covered, len(self._text))
+        if self._faults:
+            raise TemplateError(*self._faults[:MAX_FAULTS])
+        return tuple(found)
+
+    def _slot(self, kind: str, start: int, end: int, content: str) -> Slot | None:
+        try:
+            found = locate(content, _ANY_STORE)
+        except FqnError as error:
+            at = self._text.find(content[error.at : error.at + 20], start, end)
+            self._tell(max(at, start), f"'{error.found}'", error.allowed, error.fix, of_name=True)
+            return None
+        bounds = [0, *[index for first, last, _ in found for index in (first, last)], len(content)]
+        texts = tuple([content[bounds[i] : bounds[i + 1]] for i in range(0, len(bounds), 2)])
+        if any(_names_store(text) for text in texts):
+            self._tell(start, "'${<store-fqn>::' without a '}'", "${<fqn>}, closed by '}'", "close the brace in the same string")
+            return None
+        if not found:
+            return None
+        mentions = self._mentions(found, start, end, content)
+        odd = self._format.check_around("".join(texts))
+        if kind == KEY:
+            self._tell(start, "a reference in a key", "references in values", "write the key as text")
+        elif odd is not None:
+            self._tell(
+                start, odd, "letters, digits and plain punctuation beside a reference", "keep all of it in the secret, or use format raw"
+            )
+        return Slot(start, end, content, texts, mentions)
+
+    def _mentions(self, found: "list[tuple[int, int, Fqn]]", start: int, end: int, content: str) -> "tuple[Mention, ...]":
+        """Escapes and folded lines make a reference's spelling differ from the text's: then its string's place is told."""
+        made: list[Mention] = []
+        position = start
+        for first, last, fqn in found:
+            if position >= 0:
+                position = self._text.find(content[first:last], position, end)
+            line, column = self._places.of(position if position >= 0 else start)
+            made.append(Mention(fqn, line, column))
+            position += last - first if position >= 0 else 0
+        return tuple(made)
+
+    def _nothing_between(self, start: int, end: int) -> None:
+        at = self._text.find(SCHEME, start, end) if start < end else -1
+        if at >= 0:
+            self._tell(at, "a reference where no value stands", "references in values", "put it into the value, in quotes")
+
+    def _tell(self, at: int, found: str, allowed: str, fix: str, *, of_name: bool = False) -> None:
+        line, column = self._places.of(at)
+        self._faults.append(Fault(line, column, found, allowed, fix, of_name))
+
+
+class _Places:
+    """Line and column of indexes; asked in rising order, each character is looked at once."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._seen, self._line, self._begins = 0, 1, 0
+
+    def of(self, at: int) -> "tuple[int, int]":
+        if at < self._seen:
+            self._seen, self._line, self._begins = 0, 1, 0
+        self._line += self._text.count("\n", self._seen, at)
+        self._begins = max(self._begins, self._text.rfind("\n", self._seen, at) + 1)
+        self._seen = at
+        return self._line, at - self._begins + 1
+
+
+# --- rendering -------------------------------------------------------------------------------------------------------
+
+
+def render(template: Template, value_of: "Callable[[Fqn], bytes | None]") -> bytes:
+    """The file with all values in place; None, for a name that is absent and optional, adds nothing. Raises RenderError."""
+    text, written = template.text, _format(template.format).written
+    sentences: list[str] = []
+    contents: dict[int, str] = {}
+    parts: list[str] = []
+    position, room = 0, MAX_RENDERED
+    for slot in template.slots:
+        filled = _filled(slot, template.format, value_of, sentences, room)
+        if filled is None:
+            continue
+        contents[slot.start] = filled
+        try:
+            parts += (text[position : slot.start], written(filled))
+        except Unfit as unfit:
+            sentences.append(f"{slot.mentions[0].place}: {unfit}")
+            continue
+        position, room = slot.end, room - len(parts[-1])
+    parts.append(text[position:])
+    if sentences:
+        raise RenderError(*sentences)
+    rendered = "".join(parts)
+    _check(template, rendered, contents)
+    encoded = rendered.encode(*_BYTES)
+    if len(encoded) > MAX_RENDERED:
+        raise RenderError(f"the file has {len(encoded)} bytes with its values; allowed: {MAX_RENDERED}")
+    return encoded
+
+
+def _filled(slot: Slot, format_name: str, value_of: "Callable[[Fqn], bytes | None]", sentences: "list[str]", room: int) -> str | None:
+    """The string with its values; None where one is not text, or where there is no room for all."""
+    parts = [slot.texts[0]]
+    for mention, following in zip(slot.mentions, slot.texts[1:], strict=True):
+        value = value_of(mention.fqn) or b""
+        room -= len(value)
+        if room < 0:
+            raise RenderError(f"{mention.place}: with this value the file has more than the {MAX_RENDERED} bytes that are allowed")
+        try:
+            parts += (value.decode(*_BYTES) if format_name == RAW else value.decode(), following)
+        except UnicodeDecodeError:
+            sentences.append(
+                f"{mention.place}: the value is not UTF-8, which format {format_name} cannot carry; format raw, or a file of its own, can"
+            )
+            return None
+    return "".join(parts)
+
+
+def _check(template: Template, rendered: str, contents: "dict[int, str]") -> None:
+    """The last line of defence: what was made is read again, and must be the template with its strings filled, or nothing is delivered."""
+    try:
+        same = _same_strings(template, rendered, contents)
+        if same and template.format == "json":
+            from contract.formats.json_text import same_structure
+
+            filled = {slot.content: contents[slot.start] for slot in template.slots}
+            same = same_structure(template.text, rendered, lambda content: filled.get(content, content))
+    except TextFault:
+        same = False
+    if not same:
+        raise RenderError(
+            f"line {template.slots[0].mentions[0].line}: the file with its values would not read as the template does; report this"
+        )
+
+
+def _same_strings(template: Template, rendered: str, contents: "dict[int, str]") -> bool:
+    strings = _format(template.format).strings
+    was = ((kind, contents.get(start, content)) for kind, start, _, content in strings(template.text) if kind != COMMENT)
+    now = ((kind, content) for kind, _, _, content in strings(rendered) if kind != COMMENT)
+    end = object()
+    return all(next(now, end) == one for one in was) and next(now, end) is end
+
+
+def _format(name: str) -> "Format":
+    """Imported when it is needed: a pod rarely has more than one."""
+    from importlib import import_module
+
+    module: Format = import_module(f"contract.formats.{name}_text")
+    return module
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contract.formats import Format
