@@ -36,12 +36,12 @@ MAX_ANSWER_BYTES = 1024 * 1024  # a value is at most 64 KiB, a page of versions 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds. A call, with its login and connection, ends before the broker gives up on it (8 s)."""
+    """Seconds. Name, login and call, one after the other, end before the broker gives up on all of it (8 s)."""
 
-    resolve: float = 2.0
-    connect: float = 3.0
-    call: float = 5.0
-    login: float = 5.0
+    resolve: float = 1.0
+    login: float = 2.5
+    connect: float = 2.5  # within the call
+    call: float = 4.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,31 +147,41 @@ class GoogleSecretManager:
         await self._call(place, MANAGER, "create_secret", request, unless=grpc.StatusCode.ALREADY_EXISTS)
 
     async def _call(self, place: str, role: str, method: str, request: dict[str, Any], unless: grpc.StatusCode | None = None) -> Any:
-        """One call; one more with a new login where a token that has served is not accepted any more. `unless` is no error."""
-        while True:
-            known = None if self._login is None else self._login.known
-            token = None if self._login is None else await self._login.current()
-            metadata = () if token is None else (("authorization", f"Bearer {token.value.reveal().decode()}"),)
-            error = await self._once(method, request, metadata)
-            if not isinstance(error, GoogleAPICallError):
-                return error
-            code = code_of(error)
-            if unless is not None and code is unless:
+        """`unless` is a code that is no error here, and gives None. `role` is the smallest that allows the call."""
+        answer = await self._asked(method, request)
+        if isinstance(answer, GoogleAPICallError):
+            if unless is not None and code_of(answer) is unless:
                 return None
-            if code is not grpc.StatusCode.UNAUTHENTICATED or self._login is None:
-                raise failure(place, role, error)
-            self._login.forget(token)
-            if token is not known:
-                raise failure(place, role, error)
+            raise failure(place, role, answer)
+        if answer is None and method != "delete_secret":  # what the library gives for bytes that are no answer
+            raise Malformed(f"{place}: the answer is not one of Secret Manager's. To fix: is endpoint right?")
+        return answer
 
-    async def _once(self, method: str, request: dict[str, Any], metadata: tuple[tuple[str, str], ...]) -> Any:
-        """The answer, or the library's error, which ends where it is looked at: it may hold what was sent. Raises Unavailable."""
+    async def _asked(self, method: str, request: dict[str, Any]) -> Any:
+        """The answer or the library's error. One call; one more with a new login where a token that has served is not accepted any more.
+
+        The address is looked at before the login: nobody logs in for a place where no store may be.
+        """
         async with self._connection.service() as service:
-            try:
-                return await getattr(service, method)(request=request, retry=None, timeout=self._patience.call, metadata=metadata)
-            except GoogleAPICallError as error:
-                self._doubt(code_of(error))
-                return error.with_traceback(None)
+            if self._login is None:
+                return await self._once(service, method, request, ())
+            while True:
+                known, token = self._login.known, await self._login.current()
+                bearer = (("authorization", f"Bearer {token.value.reveal().decode()}"),)
+                answer = await self._once(service, method, request, bearer)
+                if not isinstance(answer, GoogleAPICallError) or code_of(answer) is not grpc.StatusCode.UNAUTHENTICATED:
+                    return answer
+                self._login.forget(token)
+                if token is not known:
+                    return answer
+
+    async def _once(self, service: Any, method: str, request: dict[str, Any], metadata: tuple[tuple[str, str], ...]) -> Any:
+        """The library's error ends where it is looked at: it may hold what was sent."""
+        try:
+            return await getattr(service, method)(request=request, retry=None, timeout=self._patience.call, metadata=metadata)
+        except GoogleAPICallError as error:
+            self._doubt(code_of(error))
+            return error.with_traceback(None)
 
     def _doubt(self, code: grpc.StatusCode | None) -> None:
         """After DEADLINE_EXCEEDED the connection may lead nowhere, which TCP notices after many minutes."""
