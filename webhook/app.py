@@ -14,6 +14,7 @@ from service.settings import SettingsError
 from service.tls import TlsFiles, TlsSource
 from webhook.admission import Admission
 from webhook.assembly import Surroundings
+from webhook.certificates import Certificates
 from webhook.configmaps import ConfigMaps
 from webhook.images import ImageLookup
 from webhook.metrics import Metrics
@@ -117,6 +118,4 @@ def _tls_source(settings: Settings, kube: Kube | None) -> TlsSource:
         return TlsFiles(settings.tls_dir)
     if kube is None:
         raise SettingsError(["TFY_SECRET_TLS_DIR: found nothing; off-cluster a folder with tls.crt, tls.key and ca.crt is needed"])
-    from webhook.certificates import Certificates  # makes certificates, which costs 8 MiB that files do without
-
     return Certificates(kube)

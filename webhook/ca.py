@@ -15,15 +15,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from webhook.errors import DamagedAuthority
+
 CA_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=90)
 PUBLISH_FIRST = LEAF_LIFE  # a new authority is trusted this long before it signs; the old one has 3 years left then
 CLOCK_SKEW = timedelta(minutes=5)  # certificates are valid from a little before they were made
 _SAN = x509.SubjectAlternativeName
-
-
-class DamagedAuthority(ValueError):
-    """The stored authority cannot sign. A person must decide: replacing it would cut off every pod that trusts it."""
 
 
 @dataclass(frozen=True, slots=True)

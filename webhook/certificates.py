@@ -12,7 +12,7 @@ who loses a race takes what the winner wrote. A damaged CA is reported and never
 import asyncio
 import base64
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,8 @@ import structlog
 
 from service.kube import JSON_PATCH, Conflict, Kube, KubeError, NotFound
 from service.tls import LivePair, TlsError, utc_now
-from webhook.ca import Authority, DamagedAuthority, KeyPair, advance, check_authority, issue, leaf_problem
+from webhook.errors import DamagedAuthority, IssuerFailed
+from webhook.issuer import Issuer, Settled
 
 CA, WEBHOOK, BROKER = "tfy-secret-ca", "tfy-secret-webhook", "tfy-secret-broker"  # the last two are the Services' names too
 CONFIGURATION = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tfy-secret-webhook"
@@ -40,7 +41,8 @@ class Certificates:
     def __init__(self, kube: Kube, *, now: Callable[[], datetime] = utc_now, every: float = EVERY) -> None:
         self._kube, self._now, self._every = kube, now, every
         self._live = LivePair(now)
-        self._serving: KeyPair | None = None
+        self._serving: Content | None = None
+        self._settled = Settled()
         self._bundle = b""
         self._task: asyncio.Task[None] | None = None
         self.problem: str | None = None  # why the last look failed; what was live stays so
@@ -87,7 +89,7 @@ class Certificates:
                 await self._renew()
             else:
                 await self._publish()
-        except (DamagedAuthority, TlsError, KubeError) as error:
+        except (DamagedAuthority, IssuerFailed, TlsError, KubeError) as error:
             problem = str(error)
         except Exception as error:  # a fault of ours must not end the renewal for ever
             problem = f"certificates: {type(error).__name__}"
@@ -97,10 +99,11 @@ class Certificates:
         self.problem = problem
 
     async def _renew(self) -> None:
-        authority = await self._authority()
-        self._bundle = authority.bundle
-        serving = await self._leaf(WEBHOOK, authority)
-        await self._leaf(BROKER, authority)
+        async with Issuer(self._settled, self._now()) as issuer:
+            authority = await self._authority(issuer)
+            self._bundle = authority["ca.crt"]
+            serving = await self._leaf(issuer, WEBHOOK, authority)
+            await self._leaf(issuer, BROKER, authority)
         try:
             await self._publish()
         except KubeError:
@@ -109,35 +112,25 @@ class Certificates:
             raise
         self._go_live(serving)
 
-    def _go_live(self, pair: KeyPair) -> None:
+    def _go_live(self, pair: Content) -> None:
         if pair != self._serving:
-            self._live.renew(pair.certificate, pair.key)
+            self._live.renew(pair["tls.crt"], pair["tls.key"])
             self._serving = pair
             log.info("certificate_live", expires_at=str(self.expires_at))
 
-    async def _authority(self) -> Authority:
-        def decide(held: Content | None) -> Content:
-            found = None if held is None else authority_of(held, self._kube.namespace)
-            return content_of(advance(found, self._now(), known=self._bundle))
+    async def _authority(self, issuer: Issuer) -> Content:
+        try:
+            return await self._agree(CA, lambda held: issuer.authority(CA, held, self._bundle))
+        except DamagedAuthority as error:
+            where = f"Secret {self._kube.namespace}/{CA}"
+            fix = f"restore it from a backup, or delete it for a new CA (running pods then trust the old one): {where}"
+            raise DamagedAuthority(f"{where}: {error}. To fix: {fix}") from None
 
-        return authority_of(await self._agree(CA, decide), self._kube.namespace)
+    async def _leaf(self, issuer: Issuer, service: str, authority: Content) -> Content:
+        name, names = f"{service}-tls", service_names(service, self._kube.namespace)
+        return await self._agree(name, lambda held: issuer.leaf(name, held, authority, names))
 
-    async def _leaf(self, service: str, authority: Authority) -> KeyPair:
-        names = service_names(service, self._kube.namespace)
-
-        def decide(held: Content | None) -> Content:
-            held = held or {}
-            pair = KeyPair(held.get("tls.crt", b""), held.get("tls.key", b""))
-            problem = leaf_problem(pair, authority, names, self._now()) if held else "there is none"
-            if problem:
-                log.info("certificate_due", service=service, reason=problem)
-                pair = issue(authority.signing, names, self._now())
-            return {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.bundle}
-
-        agreed = await self._agree(f"{service}-tls", decide)
-        return KeyPair(agreed["tls.crt"], agreed["tls.key"])
-
-    async def _agree(self, name: str, decide: Callable[[Content | None], Content]) -> Content:
+    async def _agree(self, name: str, decide: Callable[[Content | None], Awaitable[Content]]) -> Content:
         """Make the Secret hold what `decide` makes of its content, together with the other replicas; what it then holds."""
         folder = f"/api/v1/namespaces/{self._kube.namespace}/secrets"
         for _ in range(ATTEMPTS):
@@ -146,7 +139,7 @@ class Certificates:
             except NotFound:
                 found = None
             held = None if found is None else {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
-            wanted = decide(held)
+            wanted = await decide(held)
             if wanted == held:
                 return wanted
             try:
@@ -185,25 +178,6 @@ def bundle_patch(webhooks: list[dict[str, Any]], bundle: str) -> list[dict[str, 
                 {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle},
             ]
     return operations
-
-
-def authority_of(held: Content, namespace: str) -> Authority:
-    """Raises DamagedAuthority, with what a person can do."""
-    coming = KeyPair(held.get("next.crt", b""), held.get("next.key", b"")) if "next.crt" in held or "next.key" in held else None
-    found = Authority(KeyPair(held.get("tls.crt", b""), held.get("tls.key", b"")), coming, held.get("ca.crt", b""))
-    try:
-        check_authority(found)
-    except DamagedAuthority as error:
-        fix = f"restore it from a backup, or delete it for a new CA (running pods then trust the old one): Secret {namespace}/{CA}"
-        raise DamagedAuthority(f"Secret {namespace}/{CA}: {error}. To fix: {fix}") from None
-    return found
-
-
-def content_of(authority: Authority) -> Content:
-    made = {"tls.crt": authority.signing.certificate, "tls.key": authority.signing.key, "ca.crt": authority.bundle}
-    if authority.coming:
-        made |= {"next.crt": authority.coming.certificate, "next.key": authority.coming.key}
-    return made
 
 
 def _secret(name: str, namespace: str, content: Content) -> dict[str, Any]:

@@ -18,3 +18,11 @@ class BrokenReview(WebhookError):
 
 class NotAManifest(WebhookError):
     """`inject` was given something that is not Kubernetes YAML or JSON."""
+
+
+class DamagedAuthority(WebhookError):
+    """The stored CA cannot sign. A person must decide: replacing it would cut off every pod that trusts it."""
+
+
+class IssuerFailed(WebhookError):
+    """The process that makes certificates does not answer; it is asked again at the next look."""

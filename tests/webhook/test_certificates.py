@@ -1,6 +1,9 @@
 import asyncio
 import base64
+import json
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,7 +14,10 @@ from service.server import listening
 from service.settings import Address
 from tests.service.apiserver import ApiServer
 from webhook import ca
+from webhook import issuer as issuer_module
 from webhook.certificates import CONFIGURATION, Certificates, bundle_patch, service_names
+from webhook.issuer import Issuer
+from webhook.issuing import answer
 
 SECRETS = "/api/v1/namespaces/tfy-secret/secrets"
 CONFIGURATIONS, NAME = CONFIGURATION.rsplit("/", 1)
@@ -55,6 +61,25 @@ class Cluster:
 
 def webhook(name, **config):
     return {"name": f"{name}.tfy-secret.dev", "clientConfig": {"service": {"name": "tfy-secret-webhook"}, **config}}
+
+
+@pytest.fixture
+def child():
+    """For tests that are about the process that makes certificates; the others ask its functions directly."""
+
+
+@pytest.fixture(autouse=True)
+def questions(request, monkeypatch):
+    """What was asked."""
+    asked = []
+
+    async def ask(_issuer, question):
+        asked.append(question)
+        return json.loads(json.dumps(answer(json.loads(json.dumps(question)))))
+
+    if "child" not in request.fixturenames:
+        monkeypatch.setattr(Issuer, "_ask", ask)
+    return asked
 
 
 @pytest.fixture
@@ -398,3 +423,65 @@ def test_a_leaf_never_outlives_its_ca():
     late = now + 3640 * DAY
     leaf = x509.load_pem_x509_certificate(ca.issue(authority, ("x",), late).certificate)
     assert leaf.not_valid_after_utc == now + 3650 * DAY
+
+
+async def test_a_process_of_its_own_makes_them_and_ends(cluster, child):
+    replica = cluster.replica()
+    await replica.look()
+    assert replica.healthy and replica.problem is None
+    assert await served(replica, cluster.bundles[0])
+    before = cluster.secrets()
+    cluster.now += 61 * DAY
+    await replica.look()
+    assert replica.problem is None and cluster.secrets() != before
+
+
+async def test_a_damaged_ca_is_told_through_the_process_too(cluster, child):
+    replica = cluster.replica()
+    await replica.look()
+    cluster.change("tfy-secret-ca", tls_key=b"no key")
+    await replica.look()
+    assert "Secret tfy-secret/tfy-secret-ca: tls.crt and tls.key: not PEM" in replica.problem and replica.healthy
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/bin/cat", "/nowhere"], ids=["ends", "garbage", "missing"])
+async def test_a_process_that_does_not_answer_is_a_problem_and_tried_again(cluster, child, monkeypatch, program):
+    """`cat` gives the question back, which is no answer. What was live stays so."""
+    replica = cluster.replica()
+    await replica.look()
+    cluster.now += 61 * DAY
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", program)
+        await replica.look()
+    assert "certificates cannot be made" in replica.problem and replica.healthy
+    await replica.look()
+    assert replica.problem is None and replica.healthy
+
+
+async def test_a_slow_process_is_given_up(cluster, child, monkeypatch):
+    monkeypatch.setattr(issuer_module, "SECONDS", 0.01)
+    replica = cluster.replica()
+    await replica.look()
+    assert "TimeoutError" in replica.problem and not replica.healthy
+
+
+async def test_what_is_right_is_not_asked_again_for_an_hour(cluster, questions):
+    replica = cluster.replica()
+    await replica.look()
+    await replica.look()
+    number = len(questions)
+    for _ in range(3):
+        cluster.now += timedelta(minutes=15)
+        await replica.look()
+    assert len(questions) == number
+    cluster.now += timedelta(minutes=30)
+    await replica.look()
+    assert len(questions) == number + 3
+    cluster.change("tfy-secret-broker-tls", tls_crt=b"damaged")
+    await replica.look()
+    assert len(questions) == number + 4 and replica.problem is None
+
+
+def test_the_webhook_itself_loads_no_cryptography():
+    code = "import webhook.__main__, webhook.app, webhook.certificates, sys; print(sorted({'cryptography', 'rich'} & {m for m in sys.modules if sys.modules[m]}))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
