@@ -25,7 +25,7 @@ async def test_each_provider_gets_its_client(tmp_path: Path) -> None:
 
 
 def test_a_provider_that_this_version_lacks_is_told_with_those_it_has() -> None:
-    with pytest.raises(Misconfigured, match="SecretStore s: spec.provider: found 'anotherVault'; this version has embedded, generic"):
+    with pytest.raises(Misconfigured, match=f"SecretStore s: spec.provider: found 'anotherVault'; this version has {', '.join(PROVIDERS)}"):
         open_store(SecretStore("s", "acme/another/s", "anotherVault", {"url": "https://x"}), StoreSettings())
 
 
