@@ -127,7 +127,8 @@ class Exchange:
 
 def certificate_fault(error: BaseException | None) -> str | None:
     while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
+        # aiohttp's own kind of it has no message; the one below it has.
+        if isinstance(error, ssl.SSLCertVerificationError) and hasattr(error, "verify_message"):
             return error.verify_message
         error = error.__cause__ or error.__context__
     return None

@@ -122,7 +122,7 @@ def login_refused(place: str, error: Exception, credentials: Credentials) -> Bro
         status = error.status
     elif isinstance(error, ClientAuthenticationError) and error.response is not None:
         number, status = _login_code(error.response), int(error.status_code or 0)
-    else:
+    if status < 400:
         return Malformed(f"{place}: the answer is no token ({type(error).__name__}). To fix: is AZURE_AUTHORITY_HOST a login of Azure?")
     found = f"AADSTS{number}" if number else f"status {status}"
     hint = "the federated credential of the identity" if credentials.kind == TOKEN_FILE else f"what {credentials.kind} holds"

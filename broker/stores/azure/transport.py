@@ -57,10 +57,16 @@ class _TooLongError(Exception):
     pass
 
 
+class _PackedError(Exception):
+    pass
+
+
 class _BoundedResponse(aiohttp.ClientResponse):
     async def read(self) -> bytes:
         content = bytearray()
         try:
+            if self.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise _PackedError  # the library would unpack it, to any size
             async for chunk in self.content.iter_any():
                 content += chunk
                 if len(content) > MAX_ANSWER_BYTES:
@@ -76,7 +82,7 @@ def open_session(reach: Reach, trust: ssl.SSLContext) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(
         resolver=VettedResolver(reach), ssl=trust, limit=CONNECTIONS, keepalive_timeout=KEEP_ALIVE_SECONDS, ttl_dns_cache=10
     )
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
@@ -85,6 +91,9 @@ def open_session(reach: Reach, trust: ssl.SSLContext) -> aiohttp.ClientSession:
         # Identity, because a small answer can unpack to any size.
         headers={"Accept-Encoding": "identity"},
     )
+    # aiohttp sends a request again if a connection that was kept is lost; a PUT may have made a version by then.
+    session._retry_connection = False  # noqa: SLF001 - there is no other way to say so
+    return session
 
 
 class OneOrigin(AioHttpTransport):  # type: ignore[misc]  # loaded by a __getattr__, so without a type
@@ -103,6 +112,8 @@ class OneOrigin(AioHttpTransport):  # type: ignore[misc]  # loaded by a __getatt
         response = None
         try:
             response = await super().send(request, **options)
+        except _PackedError:
+            failure = Fault(Malformed, f"{self._who} answers with a packed body, which was not asked for")
         except _TooLongError:
             failure = Fault(TooLarge, f"{self._who} answers with more than {MAX_ANSWER_BYTES} bytes; it was not read on")
         except Misconfigured as error:
@@ -164,7 +175,7 @@ def _origin(url: str) -> _Origin | None:
 
 def _is_document(response: Any) -> bool:
     """A JSON object whose `value`, if it has one, is text or a list of objects: the library would make text of anything."""
-    if response.headers.get("Content-Encoding") or "json" not in response.headers.get("Content-Type", "").lower():
+    if "json" not in response.headers.get("Content-Type", "").lower():
         return False
     try:
         document = json.loads(response.content)
