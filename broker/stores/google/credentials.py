@@ -25,7 +25,7 @@ from google.oauth2 import service_account
 
 from broker.errors import BrokerError, Malformed, Misconfigured
 from broker.stores.addresses import Reach
-from broker.stores.google.exchange import Bridge, LoginHttp
+from broker.stores.google.exchange import Bridge, LoginHttp, origin_of
 from broker.stores.google.login import SCOPES, Login, Token
 from broker.stores.google.metadata import MetadataServer
 from contract.fqn import shorten
@@ -35,6 +35,7 @@ VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 MAX_FILE_BYTES = 64 * 1024
 
 _SOURCE = "credential_source"
+_NEEDED = ("audience", "subject_token_type", "token_url")
 _URLS = ("token_url", "service_account_impersonation_url")
 
 
@@ -108,9 +109,12 @@ class FileSource:
                 f"{self._place}: {_SOURCE}: allowed: file and format, nothing else; programs, URLs and certificates are not used. "
                 "To fix: mount a projected service account token, and name its file"
             )
+        if not all(isinstance(content.get(field), str) for field in _NEEDED):
+            raise ValueError("a field is missing")
         for field in _URLS:
             if content.get(field) is not None:
-                self._reach.check_url(f"{self._place}: {field}", str(content[field]))
+                place = f"{self._place}: {field}"
+                self._reach.check_url(place, origin_of(place, str(content[field])))
 
     def _stat(self) -> tuple[int, ...] | None:
         try:

@@ -5,6 +5,7 @@ is not a success reaches the library or a message: it may quote what was sent.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ _FEDERATION = (
     "To fix: the workload identity pool, its provider and audience, and roles/iam.workloadIdentityUser on the service account, if one "
     "is named"
 )
+_URL = re.compile(r"(https?://[^/?#@\\\s]+)(?:/[A-Za-z0-9/._:@~?=&%+-]*)?")
 
 
 class Answer(transport.Response):
@@ -55,7 +57,7 @@ class LoginHttp:
     ) -> Answer:
         """A 200. Raises BrokerErrors for all else."""
         where = f"{self._place}: login at {urlsplit(url).hostname}"
-        self._reach.check_url(where, url)
+        self._reach.check_url(where, origin_of(where, url))
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._once(where, hint, self._http.build_request(method, url, headers=dict(headers), content=body))
@@ -103,6 +105,14 @@ class Bridge(transport.Request):
     ) -> Answer:
         self.asked = True
         return asyncio.run_coroutine_threadsafe(self._http.send(method, url, headers=headers or {}, body=body), self._loop).result()
+
+
+def origin_of(place: str, url: str) -> str:
+    """The part of a URL that says where it leads. A service account's email stands in some paths. Raises Misconfigured."""
+    found = _URL.fullmatch(url)
+    if found is None:
+        raise Misconfigured(f"{place}: allowed: an https URL without user, query and fragment")
+    return found[1]
 
 
 def _explained(where: str, error: httpx.HTTPError) -> BrokerError:

@@ -170,7 +170,9 @@ class SecretManager:
 
     async def _create(self, request: service.CreateSecretRequest, context: Context) -> resources.Secret:
         if not _ID.fullmatch(request.secret_id):
-            await _abort(context, StatusCode.INVALID_ARGUMENT, f"The provided Secret ID [{request.secret_id}] does not match the expected format")
+            await _abort(
+                context, StatusCode.INVALID_ARGUMENT, f"The provided Secret ID [{request.secret_id}] does not match the expected format"
+            )
         replication = resources.Replication.pb(request.secret.replication).WhichOneof("replication") or ""
         if ("/locations/" in request.parent) == bool(replication):
             await _abort(context, StatusCode.INVALID_ARGUMENT, "The replication field is required, or not allowed for a regional secret.")

@@ -209,11 +209,19 @@ async def test_tls_under_the_endpoints_own_name(
 
 @pytest.mark.parametrize("case", ["unknown-ca", "another-name"])
 async def test_a_certificate_that_does_not_hold_is_told_and_nothing_sent(
-    ca: trustme.CA, open_google: Open, request: pytest.FixtureRequest, case: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ca: trustme.CA,
+    open_google: Open,
+    request: pytest.FixtureRequest,
+    case: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     if case == "another-name":
         request.getfixturevalue("trusted")
-    async with SecretManager(credentials(ca, "other.example" if case == "another-name" else "localhost")) as server, metadata("t", monkeypatch):
+    async with (
+        SecretManager(credentials(ca, "other.example" if case == "another-name" else "localhost")) as server,
+        metadata("t", monkeypatch),
+    ):
         with pytest.raises(Misconfigured, match="the endpoint's certificate is not accepted. To fix: .* SSL_CERT_FILE"):
             await open_google(server.url).write(PATH, SecretValue(b"x"))
         assert server.seen == []
@@ -261,7 +269,9 @@ async def test_no_connection_is_not_sent_and_soon_tried_again(open_google: Open,
 
 
 @pytest.mark.parametrize("cut", [0, 5, 60], ids=["before-anything", "in-the-settings", "in-the-answer"])
-async def test_a_connection_that_is_reset_is_unavailable_and_the_next_call_works(open_google: Open, server: SecretManager, cut: int) -> None:
+async def test_a_connection_that_is_reset_is_unavailable_and_the_next_call_works(
+    open_google: Open, server: SecretManager, cut: int
+) -> None:
     server.put(NAME, b"canary" * 10_000)
     async with TcpProxy(server.port) as proxy:
         client = open_google(proxy.url)

@@ -274,8 +274,8 @@ async def test_health_reads_no_secret(google: GoogleSecretManager, server: Secre
     await google.healthy()
     (seen,) = server.seen
     assert (seen.method, seen.request.name) == ("AccessSecretVersion", f"projects/{PROJECT}/secrets/tfy-secret__health/versions/latest")
-    server.denied = lambda method, resource: not (
-        method == "AccessSecretVersion" and resource.startswith(f"projects/{PROJECT}/secrets/tfy-secret__")
+    server.denied = lambda method, resource: (
+        not (method == "AccessSecretVersion" and resource.startswith(f"projects/{PROJECT}/secrets/tfy-secret__"))
     )
     await google.healthy()
 
@@ -295,7 +295,9 @@ async def test_health_tells_what_a_read_would_meet(google: GoogleSecretManager, 
 # --- nothing leaks -----------------------------------------------------------------------------------------------
 
 
-async def test_logs_show_no_value_at_any_level(google: GoogleSecretManager, server: SecretManager, caplog: pytest.LogCaptureFixture) -> None:
+async def test_logs_show_no_value_at_any_level(
+    google: GoogleSecretManager, server: SecretManager, caplog: pytest.LogCaptureFixture
+) -> None:
     """Google's client logs every payload at level debug, if one lets it."""
     caplog.set_level("DEBUG")
     logging.getLogger(module.grpc_asyncio.__name__).setLevel("DEBUG")
@@ -314,7 +316,9 @@ def test_a_project_that_none_can_be_called_is_told(open_google: Open, project: s
         open_google(None, project=project, allow_loopback=False)
 
 
-async def test_a_locations_endpoint_gives_names_with_the_location(server: SecretManager, open_google: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_locations_endpoint_gives_names_with_the_location(
+    server: SecretManager, open_google: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """secretmanager.<location>.rep.googleapis.com is a service of its own; a secret there has no replication."""
     loop = asyncio.get_running_loop()
     real = loop.getaddrinfo

@@ -127,7 +127,9 @@ def test_what_google_cannot_name_is_refused_with_what_it_can(path: str) -> None:
         find_name(PARENT, path)
 
 
-@pytest.mark.parametrize("path", ["/tfy-secret/", "/tfy-secret/acme/payments", "/tfy-secret/acme//KEY", "/tfy-secret/a/b/c/d", "/tfy-secret/a/b/.c"])
+@pytest.mark.parametrize(
+    "path", ["/tfy-secret/", "/tfy-secret/acme/payments", "/tfy-secret/acme//KEY", "/tfy-secret/a/b/c/d", "/tfy-secret/a/b/.c"]
+)
 def test_half_a_managed_path_is_no_name(path: str) -> None:
     with pytest.raises(InvalidRequest, match="allowed: /tfy-secret/<tenant>/<group>/<key>, or a secret's id"):
         find_name(PARENT, path)
