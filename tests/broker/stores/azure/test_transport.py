@@ -53,7 +53,12 @@ CANARY = "canary-5d1e"
             r"something else than its API says \(200\)",
             None,
         ),
-        (Fault(status=200, headers=JSON | {"Content-Encoding": "gzip"}, body=b"{}"), Malformed, r"something else than its API says", None),
+        (
+            Fault(status=200, headers=JSON | {"Content-Encoding": "gzip"}, body=b"{}"),
+            Malformed,
+            r"answers with a packed body, which was not asked for",
+            None,
+        ),
         (
             Fault(status=200, headers=JSON, body=b'{"value": "' + b"x" * 1_100_000 + b'"}'),
             TooLarge,
