@@ -15,6 +15,7 @@ MODE = PREFIX + "mode"
 MODE_OF = PREFIX + "mode."  # then a container's name
 COMMAND_OF = PREFIX + "command."  # then a container's name
 FILES = PREFIX + "files"
+TEMPLATES = PREFIX + "templates"
 INIT_POSITION = PREFIX + "init-position"
 
 ANNOTATIONS: dict[str, tuple[str, str]] = {
@@ -37,6 +38,14 @@ ANNOTATIONS: dict[str, tuple[str, str]] = {
             "`containers` the containers that get it (default: all app containers)."
         ),
     ),
+    TEMPLATES: (
+        "YAML list of `{config_map, key, mount_path, format, mode?, containers?, optional?}`",
+        (
+            "Config files from ConfigMaps, with the values of the references in them in place ([templates.md](templates.md)). "
+            "`format` is `json`, `yaml`, `env`, `properties` or `raw`; `mount_path`, `mode` and `containers` as for files; "
+            "`optional: true` makes an empty file of a ConfigMap or key that is not there."
+        ),
+    ),
     INIT_POSITION: (
         "`first` (default), `last`, `after:<container>`",
         "Where our init container stands among the pod's init containers. Those before it cannot use secrets.",
@@ -49,6 +58,7 @@ CREATED_BY = PREFIX + "created-by"
 
 INIT_CONTAINER = "tfy-secret-init"
 VOLUME_PREFIX = "tfy-secrets-"  # then the container's name; plural, so that no container's volume is TOKEN_VOLUME
+TEMPLATE_VOLUME_PREFIX = "tfy-secret-template-"  # then a digest of ConfigMap, key and whether it may be missing
 TOKEN_VOLUME = "tfy-secret-token"  # noqa: S105 - the name of a volume
 PLAN_ENV = "TFY_SECRET_PLAN"
 
@@ -61,6 +71,9 @@ TOKEN_FILE = "/tfy-secret/token/token"  # noqa: S105 - a path
 VOLUMES_FOLDER = "/tfy-secret/volumes"
 ENV_FOLDER = "env"  # inside a container's volume
 FILES_FOLDER = "files"
+TEMPLATES_FOLDER = "templates"
+SOURCES_FOLDER = "/tfy-secret/templates"  # in our init container alone: one folder for each ConfigMap's key
+SOURCE_FILE = "source"  # what the key is called there
 TERMINATION_LOG = "/dev/termination-log"
 
 # Mode exec: one folder of the container's volume, which the container mounts at EXEC_MOUNT.

@@ -15,6 +15,7 @@ VERSION = 1
 MAX_BYTES = 128 * 1024 - 64  # MAX_ARG_STRLEN of Linux, less the variable's name, "=" and NUL
 
 PlanError = FormatError
+_TEMPLATE_TEXTS = ("mount_path", "path", "source", "config_map", "key", "format")
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -42,6 +43,23 @@ class FileDelivery:
 
 
 @record
+class TemplateDelivery:
+    """One file that is rendered: `source` is the folder of our own mounts that holds it, `config_map` and `key` are for messages.
+
+    Where `optional` says so, a source that is not there is an empty file.
+    """
+
+    mount_path: str
+    path: str
+    source: str
+    config_map: str
+    key: str
+    format: str
+    mode: int
+    optional: bool = False
+
+
+@record
 class ContainerPlan:
     """What one container gets, all of it in its own volume. `mode` says how its variables are delivered."""
 
@@ -50,6 +68,7 @@ class ContainerPlan:
     mode: str
     env: tuple[EnvDelivery, ...] = ()
     files: tuple[FileDelivery, ...] = ()
+    templates: tuple[TemplateDelivery, ...] = ()
 
 
 @record
@@ -77,6 +96,8 @@ def encode_plan(plan: Plan, dumps: "Callable[[object], str]" = _encode) -> str:
                 "mode": c.mode,
                 "env": [{"name": e.name, "path": e.path, "parts": e.parts} for e in c.env],
                 "files": [{"mount_path": f.mount_path, "path": f.path, "fqn": f.fqn, "mode": f.mode} for f in c.files],
+                # Only where there are some: an init container that is older than templates goes on with every other plan.
+                **({"templates": [_template_fields(t) for t in c.templates]} if c.templates else {}),
             }
             for c in plan.containers
         ],
@@ -96,7 +117,7 @@ def decode_plan(text: str) -> Plan:
 
 def _container(value: object, place: str) -> ContainerPlan:
     needed: dict[str, type] = {"name": str, "volume": str, "mode": str, "env": list, "files": list}
-    name, volume, mode, env, files = fields(value, place, needed)
+    name, volume, mode, env, files, templates = fields(value, place, needed, {"templates": list})
     if not name or not volume or "/" in volume or volume in (".", ".."):
         raise PlanError(f"{place}: name and volume must be names")
     return ContainerPlan(
@@ -105,6 +126,7 @@ def _container(value: object, place: str) -> ContainerPlan:
         mode,
         tuple(_env(e, f"{place}.env[{i}]") for i, e in enumerate(env)),
         tuple(_file(f, f"{place}.files[{i}]") for i, f in enumerate(files)),
+        tuple(_template(t, f"{place}.templates[{i}]") for i, t in enumerate(templates or ())),
     )
 
 
@@ -120,9 +142,25 @@ def _env(value: object, place: str) -> EnvDelivery:
 
 def _file(value: object, place: str) -> FileDelivery:
     mount_path, path, fqn, mode = fields(value, place, {"mount_path": str, "path": str, "fqn": str, "mode": int})
+    return FileDelivery(mount_path, _relative(path, place), _fqn(fqn, place), _mode(mode, place))
+
+
+def _template(value: object, place: str) -> TemplateDelivery:
+    needed: dict[str, type] = {**dict.fromkeys(_TEMPLATE_TEXTS, str), "mode": int, "optional": bool}
+    mount_path, path, source, config_map, key, format_name, mode, optional = fields(value, place, needed)
+    if "/" in _relative(source, place):
+        raise PlanError(f"{place}.source: a name is needed")
+    return TemplateDelivery(mount_path, _relative(path, place), source, config_map, key, format_name, _mode(mode, place), optional)
+
+
+def _template_fields(template: TemplateDelivery) -> "dict[str, str | int | bool]":
+    return {name: getattr(template, name) for name in (*_TEMPLATE_TEXTS, "mode", "optional")}
+
+
+def _mode(mode: int, place: str) -> int:
     if not 0 <= mode <= 0o777:
         raise PlanError(f"{place}.mode: permission bits are needed")
-    return FileDelivery(mount_path, _relative(path, place), _fqn(fqn, place), mode)
+    return mode
 
 
 def _relative(path: str, place: str) -> str:

@@ -38,8 +38,13 @@ class Fault:
     fix: str
     of_name: bool = False  # a reference that does not parse
 
-    def __str__(self) -> str:
-        return f"line {self.line}, column {self.column}: found {self.found}; allowed: {self.allowed}.\nTo fix: {self.fix}."
+    @property
+    def place(self) -> str:
+        return f"line {self.line}, column {self.column}"
+
+    @property
+    def on_one_line(self) -> str:
+        return f"{self.place}: found {self.found}; allowed: {self.allowed}; to fix: {self.fix}"
 
 
 class TemplateError(ValueError):
@@ -47,7 +52,7 @@ class TemplateError(ValueError):
 
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
-        super().__init__("\n".join(map(str, faults)))
+        super().__init__("\n".join(fault.on_one_line for fault in faults))
 
 
 class RenderError(ValueError):

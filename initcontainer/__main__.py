@@ -30,13 +30,23 @@ def run(environ: "Mapping[str, str]", log: Log, clock: Clock = REAL_CLOCK) -> No
     """The whole work. Raises InitError."""
     begun = clock.now()
     settings = settings_from(environ)
-    wanted = wanted_by(settings.plan)
+    templates = _templates(settings)
+    wanted = wanted_by(settings.plan, templates)
     found = Broker(settings, log, clock).fetch(wanted.wants) if wanted.wants else {}
     launcher = read_launcher(settings.launcher) if any(c.mode == "exec" and c.env for c in settings.plan.containers) else b""
-    contents = carry(settings.plan, {spelling: found[name] for spelling, name in wanted.spellings.items()}, launcher)
+    contents = carry(settings.plan, {spelling: found[name] for spelling, name in wanted.spellings.items()}, launcher, templates)
     deliver(settings.volumes, contents)
     counts = {"containers": len(contents), "files": sum(len(volume.files) for volume in contents), "secrets": len(found)}
     log("info", exits.OK.reason, **counts, seconds=round(clock.now() - begun, 3))
+
+
+def _templates(settings: "Settings") -> "Templates | None":
+    """None for most pods, which have none: reading and rendering is imported for those that do."""
+    if not any(container.templates for container in settings.plan.containers):
+        return None
+    from initcontainer.templates import Templates
+
+    return Templates.read(settings.plan, settings.sources)
 
 
 def main(environ: "Mapping[str, str]") -> int:
@@ -82,6 +92,9 @@ def _stop(number: int, _frame: object) -> None:
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from initcontainer.settings import Settings
+    from initcontainer.templates import Templates
 
 if __name__ == "__main__":
     code = main(os.environ)

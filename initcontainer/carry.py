@@ -111,36 +111,43 @@ def plan_faults(plan: Plan) -> list[str]:
         for c in plan.containers
         if c.env and c.mode in MODES and not MODES[c.mode].variables
     ]
+    if any(c.templates for c in plan.containers):
+        from initcontainer.templates import unknown_formats
+
+        faults += unknown_formats(plan)
     written: set[tuple[str, str]] = set()
     for container in plan.containers:
         own = MODES[container.mode].paths(container.env) if container.mode in MODES else []
-        for path in own + [f.path for f in container.files]:
+        for path in own + [f.path for f in container.files] + [t.path for t in container.templates]:
             if (container.volume, path) in written:
                 faults.append(f"container {container.name}: two deliveries to '{path}' of volume {container.volume}")
             written.add((container.volume, path))
     return faults
 
 
-def carry(plan: Plan, values: "Values", launcher: bytes = b"") -> tuple[VolumeContents, ...]:
+def carry(plan: Plan, values: "Values", launcher: bytes = b"", templates: "Templates | None" = None) -> tuple[VolumeContents, ...]:
     """The files of every container; `launcher` is the program for mode exec. Raises CannotCarry with every value that cannot be carried."""
     problems: list[str] = []
-    carried = tuple(_carry_container(container, values, launcher, problems) for container in plan.containers)
+    carried = tuple(_carry_container(container, values, launcher, templates, problems) for container in plan.containers)
     if problems:
         raise CannotCarry(*problems)
     return carried
 
 
-def _carry_container(container: "ContainerPlan", values: "Values", launcher: bytes, problems: list[str]) -> VolumeContents:
+def _carry_container(
+    container: "ContainerPlan", values: "Values", launcher: bytes, templates: "Templates | None", problems: list[str]
+) -> VolumeContents:
     mode = MODES[container.mode]
     variables = [Variable(delivery, _joined(delivery, values)) for delivery in container.env]
     for variable in variables:
         limit = None if variable.value is None else mode.limit(variable.delivery.name, variable.value.reveal())
         if limit is not None:
             problems.append(_sentence(container.name, variable.delivery.name, limit))
+    rendered = [] if templates is None else [Content(t.path, data, t.mode) for t, data in templates.rendered(container, values, problems)]
     if problems:
         return VolumeContents(container.name, container.volume, ())
-    files = tuple(Content(f.path, _present(values[f.fqn]), f.mode) for f in container.files)
-    return VolumeContents(container.name, container.volume, (*mode.contents(variables, launcher), *files))
+    files = [Content(f.path, _present(values[f.fqn]), f.mode) for f in container.files]
+    return VolumeContents(container.name, container.volume, (*mode.contents(variables, launcher), *files, *rendered))
 
 
 def _present(value: SecretValue | None) -> SecretValue:
@@ -179,6 +186,7 @@ if TYPE_CHECKING:
 
     from contract.envfile import Limit
     from contract.plan import ContainerPlan
+    from initcontainer.templates import Templates
 
     Values = Mapping[str, SecretValue | None]  # by the name as the plan spells it; None: absent, and optional
 

@@ -28,6 +28,10 @@ class CannotCarry(InitError):
     """A value that the container's delivery mode cannot carry exactly."""
 
 
+class TemplateBroken(InitError):
+    """A config file that is not of its format, or a reference in it that does not parse."""
+
+
 class NodeTooOld(InitError):
     """The pod's node cannot deliver the plan's mode; the pod has to be admitted again, or to move."""
 

@@ -80,6 +80,12 @@ EXITS: "dict[type[errors.InitError], Exit]" = {
         "Delete the pod, so that it is admitted with the present CA; if that fails, compare the broker's certificate with the webhook's "
         "TFY_SECRET_BROKER_CA_FILE.",
     ),
+    errors.TemplateBroken: Exit(
+        19,
+        "template-broken",
+        "A config file with references cannot be read as what its format says.",
+        "Correct the ConfigMap at the place named here; the kubelet starts this container again, with what it holds a minute later.",
+    ),
     errors.NodeTooOld: Exit(
         18,
         "node-too-old",

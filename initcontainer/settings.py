@@ -15,7 +15,7 @@ from initcontainer.errors import PlanBroken
 from initcontainer.logs import LEVELS
 
 TOKEN_FILE, VOLUMES, TERMINATION_LOG = "TFY_SECRET_TOKEN_FILE", "TFY_SECRET_VOLUMES", "TFY_SECRET_TERMINATION_LOG"
-LAUNCHER = "TFY_SECRET_LAUNCHER"
+LAUNCHER, SOURCES = "TFY_SECRET_LAUNCHER", "TFY_SECRET_TEMPLATES"
 DEADLINE, LOG_LEVEL = "TFY_SECRET_DEADLINE", "TFY_SECRET_LOG_LEVEL"
 
 # Name, default (None: it must be given), what it is: docs/settings.md is made from this.
@@ -25,6 +25,7 @@ SETTINGS: "tuple[tuple[str, str | None, str], ...]" = (
     (VOLUMES, keys.VOLUMES_FOLDER, "The folder that holds one tmpfs volume per container."),
     (TERMINATION_LOG, keys.TERMINATION_LOG, "Where the reason of a failure is written for `kubectl describe pod`."),
     (LAUNCHER, keys.LAUNCHER, "The program that mode exec starts apps with; copied into the volumes of their containers."),
+    (SOURCES, keys.SOURCES_FOLDER, "The folder that holds the config files with references, one folder for each ConfigMap's key."),
     (DEADLINE, "120", "Seconds after which a broker or store that does not answer fails the pod's start (1 to 3600)."),
     (LOG_LEVEL, "info", f"The least level that is logged: {', '.join(LEVELS)}."),
 )
@@ -39,6 +40,7 @@ class Settings:
     volumes: str
     deadline: float
     launcher: str = keys.LAUNCHER
+    sources: str = keys.SOURCES_FOLDER
 
 
 def log_level(environ: "Mapping[str, str]") -> str:
@@ -57,13 +59,14 @@ def settings_from(environ: "Mapping[str, str]") -> Settings:
     faults: list[str] = []
     if _read(environ, LOG_LEVEL) not in LEVELS:
         faults.append(f"{LOG_LEVEL}: found '{shorten(_read(environ, LOG_LEVEL), 40)}'; allowed: {', '.join(LEVELS)}")
-    paths = (TOKEN_FILE, VOLUMES, TERMINATION_LOG, LAUNCHER)
+    paths = (TOKEN_FILE, VOLUMES, TERMINATION_LOG, LAUNCHER, SOURCES)
     faults += [f"{name}: found nothing; allowed: a path" for name in paths if not _read(environ, name)]
     deadline = _deadline(_read(environ, DEADLINE), faults)
     plan, endpoint = _plan(environ.get(keys.PLAN_ENV), faults)
     if faults or plan is None or endpoint is None:
         raise PlanBroken(*faults)
-    return Settings(plan, endpoint, _read(environ, TOKEN_FILE), _read(environ, VOLUMES), deadline, _read(environ, LAUNCHER))
+    token_file, volumes, launcher, sources = (_read(environ, name) for name in (TOKEN_FILE, VOLUMES, LAUNCHER, SOURCES))
+    return Settings(plan, endpoint, token_file, volumes, deadline, launcher, sources)
 
 
 def _read(environ: "Mapping[str, str]", name: str) -> str:

@@ -32,10 +32,10 @@ class Wanted:
     spellings: "dict[str, str]"
 
 
-def wanted_by(plan: Plan) -> Wanted:
+def wanted_by(plan: Plan, templates: "Templates | None" = None) -> Wanted:
     wants: dict[str, Want] = {}
     spellings: dict[str, str] = {}
-    for place, spelling in _references(plan):
+    for place, spelling in _references(plan, templates):
         fqn = parse_fqn(spelling)
         name = str(fqn.required)
         known = wants.get(name) or Want(name, False, ())
@@ -45,15 +45,19 @@ def wanted_by(plan: Plan) -> Wanted:
     return Wanted(wants, spellings)
 
 
-def _references(plan: Plan) -> "Iterator[tuple[str, str]]":
+def _references(plan: Plan, templates: "Templates | None") -> "Iterator[tuple[str, str]]":
     for container in plan.containers:
         for variable in container.env:
             for spelling in variable.parts[1::2]:
                 yield f"container {container.name}, env {variable.name}", spelling
         for file in container.files:
             yield f"container {container.name}, file {file.mount_path}", file.fqn
+    if templates is not None:
+        yield from templates.references()
 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from initcontainer.templates import Templates

@@ -28,6 +28,7 @@ def test_the_codes_are_what_scripts_rely_on() -> None:
         "refused": 16,
         "untrusted": 17,
         "node-too-old": 18,
+        "template-broken": 19,
     }
 
 
