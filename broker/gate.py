@@ -45,7 +45,7 @@ class Gate:
         code, message = deny_reason(next((d for d in denials if d.missing is not None), Deny()))
         await self.record(origin, Line(action, str(fqn), audit.DENY, code, fqn.version))
         if code == wire.NOT_FOUND:
-            return NotFound(f"{message}. To fix: add '{secret.key}' to spec.keys of SecretGroup {secret.group}, then try again")
+            return NotFound(f"{message}. To fix: save a value for it, or add '{secret.key}' to spec.keys of SecretGroup {secret.group}")
         return Misconfigured(message) if code == wire.MISCONFIGURED else Denied(message)
 
     async def refusal(self, caller: Caller, action: str, group: str, key: str | None, origin: Origin, *, there: bool = True) -> BrokerError:
@@ -70,7 +70,8 @@ class Gate:
         try:
             done = await operation()
         except BrokerError as error:
-            await self.record(origin, Line(action, name, audit.ALLOW, error.code, asked, event))
+            decision = audit.DENY if isinstance(error, Denied) else audit.ALLOW
+            await self.record(origin, Line(action, name, decision, error.code, asked, event))
             raise
         await self.record(origin, Line(action, name, audit.ALLOW, "ok", version(done) or asked, event))
         return done

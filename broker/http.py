@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from broker.errors import BrokerError, Retryable
+from broker.errors import BrokerError
 from contract import wire
 from contract.strict import FormatError, fields, loads
 
@@ -81,8 +81,8 @@ def error_response(status: int, code: str, message: str, headers: dict[str, str]
 
 def broker_error_response(error: BrokerError) -> web.Response:
     headers: dict[str, str] = {}
-    if isinstance(error, Retryable):
-        headers["Retry-After"] = str(min(MAX_RETRY_AFTER, max(1, math.ceil(error.retry_after or 1))))
+    if error.code in wire.RETRYABLE:
+        headers["Retry-After"] = str(min(MAX_RETRY_AFTER, max(1, math.ceil(getattr(error, "retry_after", None) or 1))))
     if error.code == wire.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = "Bearer"
     return error_response(STATUS.get(error.code, 500), error.code, error.message, headers)

@@ -19,6 +19,8 @@ from broker.backends import Backends
 from broker.cache import Cache
 from broker.conditions import Conditions
 from broker.errors import Misconfigured
+from broker.gate import Gate
+from broker.groups.assembly import assemble
 from broker.identity import Authenticator, TokenReviews
 from broker.limits import Limits
 from broker.metrics import Metrics
@@ -62,6 +64,18 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     audit = _audit(settings, metrics, stack)
     backends, reads = _stores(settings, metrics, stack)
     live = open_catalog(settings.tenant, settings.manifests, kube)
+    gate = Gate(live.catalog, settings.tenant_admins, audit, metrics)
+    parts = assemble(
+        live,
+        kube,
+        settings.manifests,
+        gate,
+        backends,
+        reads,
+        creators=settings.group_creators,
+        reveals_per_minute=settings.reveals_per_minute,
+    )
+    stack.push_async_callback(parts.close)
     authenticator = _authenticator(settings, kube, metrics)
     live.on_change(lambda: backends.keep_only(live.catalog.stores))
     live.on_change(_ProblemLog(live.catalog))
@@ -71,6 +85,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         conditions.start()
         stack.push_async_callback(conditions.close)
     await stack.enter_async_context(live)
+    parts.repair.start()
     await stack.enter_async_context(_sweeping(reads, settings.cache_seconds))
     tls = TlsFiles(settings.tls_dir)
     await tls.start()
@@ -85,7 +100,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         nodes = Nodes(kube)
         await nodes.start()
         stack.push_async_callback(nodes.close)
-    people = People(live.catalog, admins, backends, reads, audit, metrics)
+    people = People(gate, parts.groups)
     routes = Routes(authenticator, Resolver(live.catalog, admins, reads, audit, metrics), people, audit, metrics, nodes)
     await serve(build_app(routes, settings.max_requests), settings.listen, tls)
 

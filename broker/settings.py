@@ -94,6 +94,18 @@ STORE_HOSTS = Setting(
     "Where secret stores may be: hosts, `*.domain` and networks, comma-separated; empty: wherever a SecretStore says. "
     "Loopback, link-local and metadata addresses are refused all the same.",
 )
+GROUP_CREATORS = Setting(
+    "TFY_SECRET_GROUP_CREATORS",
+    names,
+    "",
+    "Subjects (comma-separated) that may make secret groups, e.g. `team:developers`; whoever makes one is its admin. Tenant admins may anyway.",
+)
+REVEALS_PER_MINUTE = Setting(
+    "TFY_SECRET_REVEALS_PER_MINUTE",
+    count,
+    "300",
+    "Values that one person may look at in a minute, a replica; more get `429`. `0`: no limit. Pods are not counted.",
+)
 OWN: tuple[Setting[Any], ...] = (
     CACHE_SECONDS,
     CACHE_MIB,
@@ -107,6 +119,8 @@ OWN: tuple[Setting[Any], ...] = (
     TOKENS_FILE,
     ALLOW_LOOPBACK_STORES,
     STORE_HOSTS,
+    GROUP_CREATORS,
+    REVEALS_PER_MINUTE,
 )
 SETTINGS: tuple[Setting[Any], ...] = COMMON + OWN
 
@@ -138,6 +152,8 @@ class Settings:
     embedded_key_file: Path | None
     tokens_file: Path | None
     reach: Reach
+    group_creators: frozenset[str]
+    reveals_per_minute: int
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -163,6 +179,8 @@ class Settings:
             embedded_key_file=reader.read(EMBEDDED_KEY_FILE),
             tokens_file=reader.read(TOKENS_FILE),
             reach=Reach(reader.read(ALLOW_LOOPBACK_STORES), reader.read(STORE_HOSTS) or ()),
+            group_creators=reader.read(GROUP_CREATORS),
+            reveals_per_minute=reader.read(REVEALS_PER_MINUTE),
         )
         reader.faults += settings._contradictions(tls_dir)
         reader.finish()

@@ -52,6 +52,12 @@ class Values:
         finally:
             self._reads.forget(store, path)
 
+    async def delete_version(self, store: SecretStore, path: str, version: str) -> None:
+        try:
+            await self._call(store, lambda client: client.delete(path, version))
+        finally:
+            self._reads.forget(store, path)
+
     async def purge(self, store: SecretStore, path: str) -> None:
         """Delete the secret with all its versions; done as well when there is none."""
         try:
@@ -70,4 +76,5 @@ class Values:
         except _OURS:
             raise
         except BrokerError as error:
-            raise StoreFailed(f"SecretStore {store.name}: {error.message}", error) from None
+            place = "" if error.message.startswith("SecretStore ") else f"SecretStore {store.name}: "
+            raise StoreFailed(place + error.message, error) from None

@@ -29,9 +29,7 @@ async def make(tmp_path):
 
     yield one
     for world in made:
-        await world.reads.close()
-        await world.backends.close()
-        world.audit.close()
+        await world.close()
 
 
 @pytest.fixture

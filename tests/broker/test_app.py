@@ -250,7 +250,7 @@ async def test_the_peoples_api(client, world):
     assert (status, new in listed["secrets"], len(listed["secrets"])) == (200, True, 4)
     assert await call("DELETE", "/v1/secrets", json={"fqn": new}) == (200, {})
     assert (await call("GET", "/v1/secrets/value", params={"fqn": new}))[0] == 404
-    assert {line["action"] for line in world.lines()} == {"create", "reveal", "list", "edit"}
+    assert {line["action"] for line in world.lines()} == {"create", "reveal", "list", "delete"}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from broker.errors import BrokerError, Denied, InvalidRequest, Misconfigured, NotFound, Unavailable, Unsupported
+from broker.errors import BrokerError, Denied, InvalidRequest, Misconfigured, NotFound, StoreFailed, Unavailable, Unsupported
 from broker.resolve import DENIED_SENTENCE
 from contract.values import SecretValue
 from tests.broker.world import FQN, ORIGIN, PATH, person, pod
@@ -107,12 +107,16 @@ async def test_a_group_that_is_not_yours(world, name):
     assert caught.value.message == DENIED_SENTENCE
 
 
-async def test_a_key_that_the_manifest_does_not_list(world):
+async def test_a_key_that_the_group_does_not_list_yet(world):
+    """A write makes it, without an edit of a manifest; reading it says what to do."""
+    fresh = "tfy-secret://acme:payments:FRESH"
     with pytest.raises(NotFound) as caught:
-        await world.people.write(person("admin"), "tfy-secret://acme:payments:FRESH", SecretValue(b"x"), ORIGIN)
+        await world.people.value(person("admin"), fresh, ORIGIN)
     assert caught.value.message == (
-        "group 'payments' lists no key 'FRESH'. To fix: add 'FRESH' to spec.keys of SecretGroup payments, then try again"
+        "group 'payments' lists no key 'FRESH'. To fix: save a value for it, or add 'FRESH' to spec.keys of SecretGroup payments"
     )
+    assert await world.people.write(person("admin"), fresh, SecretValue(b"x"), ORIGIN) == "1"
+    assert await world.values(pod(), fresh) == [b"x"]
 
 
 async def test_a_group_without_its_store(world):
@@ -162,7 +166,7 @@ async def test_a_store_that_cannot_be_asked_is_written_down_too(world, monkeypat
         raise Unavailable("down")
 
     monkeypatch.setattr(world.store, "versions", versions)
-    with pytest.raises(Unavailable):
+    with pytest.raises(StoreFailed, match="SecretStore main: down"):
         await world.people.write(person("admin"), FQN, SecretValue(b"x"), ORIGIN)
     assert [(line["action"], line["code"]) for line in world.lines()] == [("write", "unavailable")]
 

@@ -1,6 +1,8 @@
 """A broker put together for tests: three groups in one store, people of every role, pods, a clock that does not run by itself."""
 
 import json
+
+import yaml
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -9,6 +11,8 @@ from broker.app import build_app
 from broker.audit import Audit, Origin
 from broker.backends import Backends
 from broker.cache import Cache
+from broker.gate import Gate
+from broker.groups.assembly import Parts, assemble
 from broker.identity import Caller, Pod, subjects_of
 from broker.limits import Limits
 from broker.metrics import Metrics
@@ -17,8 +21,8 @@ from broker.reads import Reads
 from broker.resolve import Resolver
 from broker.routes import Routes
 from contract.access import workload_subjects
-from contract.catalog import Catalog
 from contract.wire import Resolved
+from service.catalog import FolderCatalog
 from tests.broker.memory_store import MemoryStore
 
 API = "tfy-secret.dev/v1alpha1"
@@ -78,7 +82,7 @@ class Clock:
 
 @dataclass
 class World:
-    catalog: Catalog
+    live: FolderCatalog
     store: MemoryStore
     backends: Backends
     cache: Cache
@@ -88,7 +92,23 @@ class World:
     metrics: Metrics
     clock: Clock
     admins: frozenset
+    gate: Gate
+    parts: Parts
     opened: list = field(default_factory=list)
+
+    @property
+    def catalog(self):
+        return self.live.catalog
+
+    @property
+    def groups(self):
+        return self.parts.groups
+
+    async def close(self):
+        await self.parts.close()
+        await self.reads.close()
+        await self.backends.close()
+        self.audit.close()
 
     @property
     def resolver(self):
@@ -96,7 +116,7 @@ class World:
 
     @property
     def people(self):
-        return People(self.catalog, self.admins, self.backends, self.reads, self.audit, self.metrics)
+        return People(self.gate, self.groups)
 
     async def codes(self, caller, *names):
         """`ok` or the code of each answer."""
@@ -115,7 +135,9 @@ class World:
         return self.metrics.registry.get_sample_value(name, labels) or 0
 
 
-def make_world(tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_seconds=8.0, admins=frozenset()):
+def make_world(
+    tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_seconds=8.0, admins=frozenset(), creators=frozenset(), reveals=0
+):
     clock, metrics, memory, opened = Clock(), Metrics(), MemoryStore(), []
 
     def open_client(found):
@@ -124,20 +146,15 @@ def make_world(tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_sec
 
     backends = Backends(open_client, Limits(at_once=at_once, call_seconds=call_seconds), metrics)
     cache = Cache(seconds, max_bytes, clock)
-    path = tmp_path / "audit.log"
-    world = World(
-        Catalog("acme", manifests()),
-        memory,
-        backends,
-        cache,
-        Reads(backends, cache, metrics, clock),
-        Audit(path, metrics),
-        path,
-        metrics,
-        clock,
-        admins,
-        opened,
-    )
+    path, folder = tmp_path / "audit.log", tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "all.yaml").write_text(yaml.safe_dump_all(manifests()))
+    live = FolderCatalog("acme", folder)
+    reads, audit = Reads(backends, cache, metrics, clock), Audit(path, metrics)
+    gate = Gate(live.catalog, admins, audit, metrics)
+    parts = assemble(live, None, folder, gate, backends, reads, creators=creators, reveals_per_minute=reveals)
+    live.look()
+    world = World(live, memory, backends, cache, reads, audit, path, metrics, clock, admins, gate, parts, opened)
     world.store.values[PATH] = [b"old", b"pa'ss"]
     world.store.values["/tfy-secret/acme/payments/JSON"] = [b'{"user": "ann", "port": 5.50, "none": null}']
     world.store.values["/mail/smtp"] = [b"smtp-key"]
