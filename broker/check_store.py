@@ -16,9 +16,11 @@ from broker.stores.exchange import Exchange
 from broker.stores.generic import Generic
 from broker.stores.registry import StoreSettings, open_store
 from broker.stores.store import StoreClient
+from contract import fqn
 from contract.resources import SecretStore
 
 ROOT = "/tfy-secret-check"
+MANAGED_ROOT = f"/{fqn.ROOT}/tfy-secret-check"  # of a tenant that nobody has: some stores have names for managed paths alone
 
 
 class Course(Protocol):
@@ -36,8 +38,8 @@ class Course(Protocol):
 
 async def check_store(client: StoreClient, raw: Exchange | None = None) -> Rows:
     """All rows. With `raw` the HTTP contract is checked, else the client's operations. Raises nothing of broker.errors."""
-    place = f"{ROOT}/{secrets.token_hex(8)}"
-    course: Course = HttpCourse(raw, place) if raw is not None else ClientCourse(client, place)
+    place = f"/{secrets.token_hex(8)}"
+    course: Course = HttpCourse(raw, ROOT + place) if raw is not None else ClientCourse(client, MANAGED_ROOT + place)
     try:
         await course.run()
     except BrokerError as error:
@@ -54,7 +56,8 @@ async def run_check(store: SecretStore, settings: StoreSettings, out: TextIO) ->
     except BrokerError as error:
         print(f"{FAIL}  {error.message}", file=out)
         return 1
-    print(f"SecretStore {store.name} ({store.provider}): secrets of its own under {ROOT}/, deleted at the end", file=out)
+    root = ROOT if isinstance(client, Generic) else MANAGED_ROOT
+    print(f"SecretStore {store.name} ({store.provider}): secrets of its own under {root}/, deleted at the end", file=out)
     try:
         rows = await check_store(client, client.exchange if isinstance(client, Generic) else None)
     finally:

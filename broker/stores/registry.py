@@ -28,8 +28,11 @@ class Provider(NamedTuple):
 
 
 PROVIDERS: dict[str, Provider] = {
+    "awsParameterStore": Provider("broker.stores.aws.parameter_store", "aws"),
+    "awsSecretsManager": Provider("broker.stores.aws.secrets_manager", "aws"),
     "embedded": Provider("broker.stores.embedded"),
     "generic": Provider("broker.stores.generic"),
+    "googleSecretManager": Provider("broker.stores.google.client", "google"),
     "vault": Provider("broker.stores.vault.client"),
     "azureKeyVault": Provider("broker.stores.azure.client", "azure"),
 }

@@ -165,6 +165,7 @@ REVEALED = {
     "broker/stores/embedded.py": 1,
     "broker/stores/exchange.py": 1,
     "broker/stores/generic.py": 1,
+    "broker/stores/google/client.py": 2,
     "broker/stores/vault/entry.py": 1,
     "broker/stores/vault/login.py": 2,
     "contract/wire.py": 1,

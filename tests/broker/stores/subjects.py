@@ -20,6 +20,7 @@ from contract.resources import SecretStore
 from contract.wire import MAX_VALUE_BYTES
 from tests.broker.stores.azure.opening import azure
 from tests.broker.stores.aws import server as aws_server
+from tests.broker.stores.google.opening import google
 from tests.broker.stores.vault.bao import POLICY, shared
 from tests.generic_server import GenericServer
 
@@ -39,6 +40,7 @@ class Traits:
     writes_in_order: bool = True  # 20 writes of one path at once all get a version
     writes: bool = True  # else the subject's client seeds the server, and what a store refuses to write is not asked
     keeps: int = 100  # versions of one secret at least
+    latest: bool = False  # "latest" names the newest version
     versions: bool = True  # else a write's version is "", and asking for one is Unsupported
 
 
@@ -108,6 +110,9 @@ SUBJECTS: dict[str, Subject] = {
     ),
     "awsSecretsManager": Subject(
         partial(_aws, "awsSecretsManager"), Traits(max_bytes=65536, binary=True, empty=False, any_path=False, deletes_versions=False)
+    ),
+    "googleSecretManager": Subject(
+        google, Traits(max_bytes=65536, binary=True, empty=False, any_path=False, new_version_names=False, latest=True)
     ),
     "azureKeyVault": Subject(azure, Traits(max_bytes=25_600, any_path=False)),
 }

@@ -86,7 +86,7 @@ class SecretManager:
         self.secrets: dict[tuple[str, str], Secret] = {}
         self.projects = {PROJECT: NUMBER, "other-project": "210987654321"}
         self.tokens: set[str] | None = None
-        self.denied: Callable[[str, str], bool] = lambda method, resource: False
+        self.denied: Callable[[str, str], bool] = lambda *_: False
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
         self.page = 25000

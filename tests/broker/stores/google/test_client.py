@@ -9,6 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc import StatusCode
 
+from broker.check_rows import FAIL, SKIP
+from broker.check_store import check_store
 from broker.errors import (
     BrokerError,
     Disabled,
@@ -281,10 +283,10 @@ async def test_health_reads_no_secret(google: GoogleSecretManager, server: Secre
 
 
 async def test_health_tells_what_a_read_would_meet(google: GoogleSecretManager, server: SecretManager, open_google: Open) -> None:
-    server.denied = lambda method, resource: True
+    server.denied = lambda *_: True
     with pytest.raises(StoreRefused, match="^SecretStore gsm: the broker may not do this.*grant roles/secretmanager.secretAccessor"):
         await google.healthy()
-    server.denied = lambda method, resource: False
+    server.denied = lambda *_: False
     with pytest.raises(StoreRefused):
         await open_google(server.url, project="nobodys-project").healthy()
     server.faults = [Fault(StatusCode.UNAVAILABLE)]
@@ -322,9 +324,18 @@ async def test_a_locations_endpoint_gives_names_with_the_location(
     """secretmanager.<location>.rep.googleapis.com is a service of its own; a secret there has no replication."""
     loop = asyncio.get_running_loop()
     real = loop.getaddrinfo
-    monkeypatch.setattr(loop, "getaddrinfo", lambda host, *rest, **named: real("127.0.0.1", *rest, **named))
+    monkeypatch.setattr(loop, "getaddrinfo", lambda _, *rest, **named: real("127.0.0.1", *rest, **named))
     client = open_google(f"http://secretmanager.europe-west1.rep.example:{server.port}")
     await client.write(PATH, VALUE)
     (secret,) = server.secrets.values()
     assert secret.parent == f"projects/{server.projects[PROJECT]}/locations/europe-west1"
     assert (await client.read(PATH)).value == VALUE
+
+
+async def test_check_store_finds_the_contract_kept(google: GoogleSecretManager, server: SecretManager) -> None:
+    """A value of 1 MiB is more than Google keeps, which is said and no fault; nothing is left behind."""
+    rows = await check_store(google)
+    assert {row.name: row.found for row in rows if row.verdict == FAIL} == {}
+    assert [row.name for row in rows if row.verdict == SKIP] == ["value kept exactly: 1 MiB"]
+    assert rows.kept
+    assert server.secrets == {}

@@ -40,7 +40,7 @@ class TokenServer:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.host = "127.0.0.1:{}".format(self._runner.addresses[0][1])
+        self.host = f"127.0.0.1:{self._runner.addresses[0][1]}"
         self.url = f"http://{self.host}"
         return self
 
