@@ -81,6 +81,7 @@ async def logged_in(
     session = parts.sessions.begin(token, ends)
     response = render.page("again.html", None, target=target) if from_elsewhere else render.redirect(target)
     parts.sessions.write(session, response)
+    parts.logins.give_back(origin.source or "")  # who is let in guesses nothing
     await parts.audit.write(Origin(origin.request, origin.source, caller), [Line("login", None, audit.ALLOW, "ok", event="session")])
     structlog.contextvars.bind_contextvars(caller=caller.name)
     return response

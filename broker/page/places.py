@@ -47,6 +47,13 @@ def own(target: str | None) -> str:
     if not target or len(target) > 2000 or not target.startswith(ROOT) or not target.isascii() or not target.isprintable():
         return Places.HOME
     decoded = unquote(target.partition("?")[0])
-    if "\\" in decoded or "//" in decoded or "/." in decoded or " " in target or target.startswith(Places.LOGIN) or not decoded.isprintable():
+    if (
+        "\\" in decoded
+        or "//" in decoded
+        or "/." in decoded
+        or " " in target
+        or target.startswith(Places.LOGIN)
+        or not decoded.isprintable()
+    ):
         return Places.HOME
     return target

@@ -18,7 +18,6 @@ Every change and every value is the answer to a POST. What anyone may do is deci
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 from urllib.parse import urlencode
 
 import structlog

@@ -37,7 +37,9 @@ async def deleted(visit: Visit, form: Form) -> web.Response:
     if (uses.workloads() or uses.unsure) and form.text("in_use") != "yes":
         return await _delete_page(visit, "the group is in use: say that you know", 400)
     try:
-        await visit.groups.delete_group(visit.caller, name, visit.origin, expected=form.text("expected") or None, force=form.text("force") == "yes")
+        await visit.groups.delete_group(
+            visit.caller, name, visit.origin, expected=form.text("expected") or None, force=form.text("force") == "yes"
+        )
     except Conflict as error:
         return await _delete_page(visit, error.message, 409, error.changes)
     return redirect(with_note(Places.HOME, "group-deleted"))

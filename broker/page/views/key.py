@@ -7,7 +7,9 @@ from aiohttp import web
 
 from broker.errors import NotFound, Throttled
 from broker.groups.model import GroupView, KeyView, Revealed
+from broker.http import OWN_HEADERS
 from broker.page.forms import Form
+from broker.page.headers import PAGE
 from broker.page.snippets import snippets
 from broker.page.visit import Visit
 from contract import envfile
@@ -41,6 +43,8 @@ async def reveal(visit: Visit, form: Form) -> web.Response:
         if isinstance(error, Throttled):
             response.headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
         return response
+    if form.text("as") == "file":
+        return _file(key.key, revealed)
     return await page(visit, shown=_shown(key.key, revealed))
 
 
@@ -70,6 +74,14 @@ async def page(visit: Visit, *, shown: Shown | None = None, problem: str | None 
         snippets=snippets(key.fqn, key.key),
         problem=problem,
     )
+
+
+def _file(key: str, revealed: Revealed) -> web.Response:
+    """The exact bytes, to be saved and never to be looked at as a page."""
+    response = web.Response(body=revealed.value.reveal(), content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="{key}"'  # a key's name has no character that ends a quoted text
+    response[OWN_HEADERS] = {**PAGE, "Content-Security-Policy": "default-src 'none'; sandbox"}
+    return response
 
 
 def _shown(key: str, revealed: Revealed) -> Shown:
