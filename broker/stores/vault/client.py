@@ -4,6 +4,7 @@ Decides which of the two is spoken, and what may be written: only what lies belo
 teams keep at paths of their own are read alone.
 """
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -34,7 +35,9 @@ HEALTH = "/v1/sys/health?standbyok=true&perfstandbyok=true"
 class Vault:
     """A StoreClient. Making it reads no file and opens no connection; raises Misconfigured for what the manifest shows."""
 
-    def __init__(self, store: SecretStore, *, reach: Reach, patience: Patience | None = None) -> None:
+    def __init__(
+        self, store: SecretStore, *, reach: Reach, patience: Patience | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.place = place = f"SecretStore {store.name}"
         given = store.settings
         url = reach.check_url(f"{place}: vault.address", given["address"])
@@ -49,8 +52,8 @@ class Vault:
             trust=FileTrust(f"{place}: vault.caFile", ca_file) if ca_file else None,
             trust_field="vault.caFile",
         )
-        self._session = Session(exchange, open_login(place, given["auth"]), given.get("namespace"))
-        self._version = KvVersion(self._session, self.mount, given.get("kvVersion"))
+        self._session = Session(exchange, open_login(place, given["auth"]), given.get("namespace"), clock)
+        self._version = KvVersion(self._session, self.mount, given.get("kvVersion"), clock)
         self._kvs: dict[int, Kv1 | Kv2] = {1: Kv1(self._session, self.mount), 2: Kv2(self._session, self.mount)}
 
     async def read(self, path: str, version: str | None = None) -> Stored:

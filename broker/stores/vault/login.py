@@ -23,7 +23,7 @@ from broker.stores.credential_file import CredentialFile
 from broker.stores.exchange import Answer
 from broker.stores.vault.answers import parsed
 from broker.stores.vault.entry import encoded
-from broker.stores.vault.errors import failure
+from broker.stores.vault.errors import failure, said
 from broker.stores.vault.names import parse_mount
 from contract.values import SecretValue
 
@@ -104,10 +104,9 @@ class MethodLogin:
     def _refusal(self, place: str, answer: Answer) -> BrokerError:
         if answer.status in {400, 401, 403}:
             return StoreRefused(f"{place}: refused ({answer.status}). To fix: {self._fix}")
-        error = failure(place, answer, "the login")
-        if answer.status == 404 and "namespace" not in error.message:
+        if answer.status == 404 and "namespace" not in said(answer):
             return Misconfigured(f"{place}: there is no such auth method. To fix: enable it, or name its path")
-        return error
+        return failure(place, answer, "the login")
 
 
 class FileLogin:
@@ -156,5 +155,5 @@ def open_login(store: str, auth: Mapping[str, Any]) -> Login:
         }
         return MethodLogin(label, path, fields, "put a role id and a secret id that are valid into roleIdFile and secretIdFile")
     token = file("tokenFile", "mount a projected service account token there", POD_TOKEN)
-    fix = f"the role '{given['role']}' there must exist, and take the token's service account, audience and issuer"
+    fix = f"there must be such an auth method, and its role '{given['role']}' take the token's service account, audience and issuer"
     return MethodLogin(label, path, {"role": given["role"], "jwt": token}, fix)

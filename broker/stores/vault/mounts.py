@@ -3,7 +3,6 @@
 Looking needs a token that may do anything at all below the mount, and reads no secret; so `healthy` looks too.
 """
 
-import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -31,7 +30,7 @@ class _Answer(msgspec.Struct):
 class KvVersion:
     """`given` is the manifest's, or None. `clock` is monotonic, in seconds."""
 
-    def __init__(self, session: Session, mount: str, given: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, session: Session, mount: str, given: int | None, clock: Callable[[], float]) -> None:
         self._session, self._mount, self._given, self._clock = session, mount, given, clock
         self._known = given
         self._looked = float("-inf")

@@ -3,6 +3,8 @@
 Decides nothing about paths. A 403 has changed nothing at the store, so writes are sent again too.
 """
 
+from collections.abc import Callable
+
 from broker.errors import Misconfigured
 from broker.stores.exchange import Answer, Exchange
 from broker.stores.vault.login import Login
@@ -14,13 +16,13 @@ TOKEN, NAMESPACE = "X-Vault-Token", "X-Vault-Namespace"
 
 
 class Session:
-    """`namespace` is the manifest's, or None."""
+    """`namespace` is the manifest's, or None. `clock` is monotonic, in seconds."""
 
-    def __init__(self, exchange: Exchange, login: Login, namespace: str | None) -> None:
+    def __init__(self, exchange: Exchange, login: Login, namespace: str | None, clock: Callable[[], float]) -> None:
         self.place = exchange.place
         self._exchange = exchange
         self._headers = _namespace(exchange.place, namespace)
-        self.tokens = Tokens(login, self._ask)
+        self.tokens = Tokens(login, self._ask, clock)
 
     async def send(self, method: str, target: str, body: bytes | None = None) -> Answer:
         """Raises what a login or a request raises; every status is an Answer."""

@@ -12,7 +12,6 @@ credentials for as long: Vault locks out who fails often.
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ class _Refused:
 class Tokens:
     """`ask` sends one request with the token that it is given, or none. `clock` is monotonic, in seconds."""
 
-    def __init__(self, login: Login, ask: Ask, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, login: Login, ask: Ask, clock: Callable[[], float]) -> None:
         self._login, self._ask, self._clock = login, ask, clock
         self._token: Token | None = None
         self._flights: dict[str, asyncio.Task[Any]] = {}
@@ -127,8 +126,8 @@ class Tokens:
         if answer.status != 200:
             return False
         grant = granted(f"{self._login.place}: renewal", answer)
-        if 0 < grant.seconds < token.whole / 2:
-            return False  # its last hour, by max_ttl: a login gives a whole lease
+        if grant.seconds <= token.whole / 2:
+            return False  # its end is near, by max_ttl: a login gives a whole lease
         if self._token is token:
             self._token = _token(grant, made, token.whole, token.credentials)
         return True

@@ -80,7 +80,17 @@ class Bao:
     def mount(self, version: int, *, namespace: str | None = None, name: str | None = None) -> str:
         mount = name or self.name(f"kv{version}-")
         self.call("POST", f"sys/mounts/{mount}", {"type": "kv", "options": {"version": str(version)}}, namespace=namespace)
+        while version == 2 and not self._ready(mount, namespace):
+            time.sleep(0.01)
         return mount
+
+    def _ready(self, mount: str, namespace: str | None) -> bool:
+        """A new mount of version 2 upgrades itself for a moment, and answers 400 meanwhile."""
+        try:
+            return bool(self.call("GET", f"{mount}/config", namespace=namespace))
+        except httpx.HTTPStatusError as error:
+            assert error.response.status_code == 400
+            return False
 
     def policy(self, text: str, *, namespace: str | None = None) -> str:
         name = self.name("policy")
