@@ -47,7 +47,7 @@ def parameter_name(place: str, path: str, region: str) -> str:
         name = _of_arn(place, path, "ssm", region, "parameter/")
     else:
         name = path
-        limit = MAX_PARAMETER_ARN - len(f"arn:{_partition(region)}:ssm:{region}:123456789012:parameter")
+        limit = MAX_PARAMETER_ARN - len(f"arn:{_partition(region)}:ssm:{region}:123456789012:parameter{'/' * (path[0] != '/')}")
         if len(name) > limit:
             raise InvalidRequest(f"{place}: found a name of {len(name)} characters; Parameter Store allows at most {limit} in {region}")
     if ":" in name:

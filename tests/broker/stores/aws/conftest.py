@@ -14,8 +14,7 @@ from broker.stores.aws.secrets_manager import SecretsManager
 from broker.stores.exchange import Patience
 from broker.stores.registry import StoreSettings
 from contract.resources import SecretStore, AllowRule
-from tests.broker.stores.aws.server import REGION, Aws, shared
-from tests.broker.stores.faults import FaultyProxy
+from tests.broker.stores.aws.server import REGION, Aws, IamProxy, shared
 
 ACCESS_KEY, SECRET_KEY = "AKIACANARY0000000000", "canary-secret-key-51d7"
 OPEN = {"awsParameterStore": parameter_store.open_client, "awsSecretsManager": secrets_manager.open_client}
@@ -27,8 +26,8 @@ def aws() -> Aws:
 
 
 @pytest.fixture
-async def proxy(aws: Aws) -> AsyncIterator[FaultyProxy]:
-    async with FaultyProxy(aws.url) as running:
+async def proxy(aws: Aws) -> AsyncIterator[IamProxy]:
+    async with IamProxy(aws.url) as running:
         yield running
 
 
@@ -66,13 +65,13 @@ async def open_aws(keys_file: Path) -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-def ssm(proxy: FaultyProxy, open_aws: Callable[..., Any]) -> ParameterStore:
-    return open_aws("awsParameterStore", proxy.url, total=2.0)
+def ssm(proxy: IamProxy, open_aws: Callable[..., Any]) -> ParameterStore:
+    return open_aws("awsParameterStore", proxy.url)
 
 
 @pytest.fixture
-def manager(proxy: FaultyProxy, open_aws: Callable[..., Any]) -> SecretsManager:
-    return open_aws("awsSecretsManager", proxy.url, total=2.0)
+def manager(proxy: IamProxy, open_aws: Callable[..., Any]) -> SecretsManager:
+    return open_aws("awsSecretsManager", proxy.url)
 
 
 @pytest.fixture(params=["awsParameterStore", "awsSecretsManager"])

@@ -12,10 +12,12 @@ from functools import cache
 from typing import Any
 from urllib.request import Request, urlopen
 
+from aiohttp import web
 from moto.secretsmanager.exceptions import InvalidRequestException, SecretNotFoundException
 from moto.secretsmanager.models import SecretsManagerBackend
 from moto.server import ThreadedMotoServer
 
+from tests.broker.stores.faults import FaultyProxy
 from tests.generic_server import Fault
 
 REGION = "eu-west-1"
@@ -43,6 +45,21 @@ def shared() -> Aws:
     aws = Aws()
     atexit.register(aws.stop)
     return aws
+
+
+class IamProxy(FaultyProxy):
+    """With a policy: an operation, or a call that names a path, in `denied` is refused as a whole, as IAM does for Parameter Store."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__(target)
+        self.denied: set[str] = set()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = (await request.read()).decode()
+        operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        if operation in self.denied or any(f'"{name}"' in body for name in self.denied):
+            self.faults.insert(0, refusal("AccessDeniedException", "User: x is not authorized to perform it"))
+        return await super()._handle(request)
 
 
 def refusal(code: str, message: str = "", status: int = 400, **headers: str) -> Fault:
