@@ -9,6 +9,7 @@ from webhook.files import WantedFile, parse_files
 from webhook.modes import MODES
 from webhook.pod import Pod, PodSpec
 from webhook.problem import MAX_TOLD, Problem, Reason, nearest
+from webhook.templates import WantedTemplate, parse_templates
 
 _LABELS = (keys.INJECT_LABEL,)
 
@@ -21,6 +22,7 @@ class Wishes:
     modes: Mapping[str, str] = field(default_factory=dict)  # by container
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by container
     files: tuple[WantedFile, ...] = ()
+    templates: tuple[WantedTemplate, ...] = ()
     position: tuple[str, str] = ("first", "")
 
     def mode_of(self, container: str, default: str) -> tuple[str, str]:
@@ -37,7 +39,7 @@ def opted_out(pod: Pod) -> bool:
 def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
     """Read all annotations and labels under the prefix; what is wrong is added to `problems`."""
     wishes = Wishes()
-    mode, files, position = wishes.mode, wishes.files, wishes.position
+    mode, files, templates, position = wishes.mode, wishes.files, wishes.templates, wishes.position
     modes: dict[str, str] = {}
     commands: dict[str, tuple[str, ...]] = {}
     ours = [(name, value) for name, value in pod.annotations.items() if name.startswith(keys.PREFIX)]
@@ -54,6 +56,8 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
             commands[_container(place, name, keys.COMMAND_OF, containers, problems)] = _command(place, text, problems)
         elif name == keys.FILES:
             files = parse_files(place, text, problems)
+        elif name == keys.TEMPLATES:
+            templates = parse_templates(place, text, problems)
         elif name == keys.INIT_POSITION:
             position = _position(place, text, problems)
         elif name == keys.INJECT_LABEL:
@@ -61,7 +65,7 @@ def read_wishes(pod: Pod, problems: list[Problem]) -> Wishes:
         else:
             problems.append(_unknown(place, name, tuple(keys.ANNOTATIONS)))
     _check_labels(pod, problems)
-    return Wishes(mode, modes, commands, files, position)
+    return Wishes(mode, modes, commands, files, templates, position)
 
 
 def _check_labels(pod: Pod, problems: list[Problem]) -> None:

@@ -12,15 +12,16 @@ import msgspec
 from contract import keys
 from contract.plan import MAX_BYTES, FileDelivery, Plan, encode_plan
 from webhook.draft import Draft
-from webhook.injected import Injection, init_container, init_mount, tmpfs_volume, token_volume, volume_name
+from webhook.injected import Injection, init_container, init_mount, tmpfs_volume, token_volume, volume_name, volume_size
 from webhook.modes import Mode
 from webhook.owner import init_user
-from webhook.patch import Op, append, insert, move, pointer, replace
+from webhook.patch import Op, add, append, insert, move, pointer, replace
 from webhook.pod import PodSpec
 from webhook.position import wanted_index
 from webhook.problem import Problem, Reason
 from webhook.settings import InitSettings
 from webhook.target import Findings, Target
+from webhook.templates import WantedTemplate, source_mount
 
 
 _encode = msgspec.json.Encoder().encode
@@ -61,21 +62,25 @@ def assemble(
         if name in modes:
             operations += modes[name].deliver(target, draft)
         _deliver_files(target, draft)
+        operations += _grow(spec, target, draft, around.init)
         operations += append(f"{target.pointer}/volumeMounts", target.container.volumeMounts, draft.mounts)
     plan = encode_plan(Plan(around.broker_url, around.broker_ca, tuple(draft.finished() for draft in drafts.values())), _dumps)
     if (size := len(plan.encode())) > MAX_BYTES:
         found, fix = f"a plan of {size} bytes", "split the pod, or shorten the text around the references"
         findings.tell(Problem("spec", Reason.PLAN_TOO_LARGE, found, f"at most {MAX_BYTES} bytes, the kernel's limit for one variable", fix))
         return []
-    volumes = [tmpfs_volume(name, around.init) for name in fresh]
+    sources = _new_sources(wanted, injection)
+    volumes = [tmpfs_volume(draft.volume, around.init, len(draft.templates)) for draft in drafts.values() if draft.volume in fresh]
+    volumes += [template.volume() for template in sources.values()]
+    mounts = [*map(init_mount, fresh), *map(source_mount, sources)]
     index = wanted_index(spec, position)
     if injection is None:
         operations += append("/spec/volumes", spec.volumes, [token_volume(), *volumes])
-        container = init_container(plan, fresh, around.init, init_user(spec, wanted, around.init, findings))
+        container = init_container(plan, mounts, around.init, init_user(spec, wanted, around.init, findings))
         return [*operations, insert("/spec/initContainers", spec.initContainers, index, container)]
     operations += append("/spec/volumes", spec.volumes, volumes)
-    mounts = (spec.initContainers or [])[injection.index].volumeMounts
-    return [*operations, *_renew(injection, plan, append(f"{_ours(injection)}/volumeMounts", mounts, [*map(init_mount, fresh)]), index)]
+    there = (spec.initContainers or [])[injection.index].volumeMounts
+    return [*operations, *_renew(injection, plan, append(f"{_ours(injection)}/volumeMounts", there, mounts), index)]
 
 
 def _deliver_files(target: Target, draft: Draft) -> None:
@@ -83,6 +88,26 @@ def _deliver_files(target: Target, draft: Draft) -> None:
         path = f"{keys.FILES_FOLDER}/{len(draft.files)}"
         draft.files.append(FileDelivery(file.mount_path, path, str(fqn), file.mode))
         draft.mounts.append({"name": draft.volume, "mountPath": file.mount_path, "subPath": path, "readOnly": True})
+
+    for template in target.templates:
+        path = f"{keys.TEMPLATES_FOLDER}/{len(draft.templates)}"
+        draft.templates.append(template.delivery(path))
+        draft.mounts.append({"name": draft.volume, "mountPath": template.mount_path, "subPath": path, "readOnly": True})
+
+
+def _grow(spec: PodSpec, target: Target, draft: Draft, settings: InitSettings) -> list[Op]:
+    """Room for templates that are new in a volume that an earlier call made."""
+    if not (target.templates and settings.volume_size):
+        return []
+    size = volume_size(settings, len(draft.templates))
+    volumes = enumerate(spec.volumes or ())
+    return [add(f"/spec/volumes/{i}/emptyDir/sizeLimit", size) for i, volume in volumes if volume.name == draft.volume and volume.emptyDir]
+
+
+def _new_sources(wanted: list[Target], injection: Injection | None) -> dict[str, WantedTemplate]:
+    """The ConfigMaps' keys that no earlier call has made a volume of."""
+    known = {template.source for plan in injection.plan.containers for template in plan.templates} if injection else set()
+    return {template.source: template for target in wanted for template in target.templates if template.source not in known}
 
 
 def _renew(injection: Injection, plan: str, mounts: list[Op], index: int) -> list[Op]:

@@ -56,6 +56,7 @@ def _host(url: str) -> str:
 def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None, findings: Findings) -> None:
     """Names that we are about to use must be free, and those that we read must be unique."""
     ours = {container.volume for container in injection.plan.containers} if injection else set()
+    ours |= {template.source for container in injection.plan.containers for template in container.templates} if injection else set()
     taken = {volume.name for volume in spec.volumes or ()} - ours
     if injection is None and keys.TOKEN_VOLUME in taken:
         findings.tell(_taken(keys.TOKEN_VOLUME))
@@ -70,6 +71,9 @@ def check_names(wanted: list[Target], spec: PodSpec, injection: Injection | None
             times[name] = 1  # told once
         elif volume_name(name) in taken:
             findings.tell(_taken(volume_name(name)))
+        for template in target.templates:
+            if template.source in taken:
+                findings.tell(_taken(template.source))
         for reference in target.references:
             if not reference.name:
                 findings.tell(Problem(reference.place, Reason.NAME_TAKEN, "a variable without a name", "a name", "name the variable"))

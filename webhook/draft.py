@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from contract import keys
-from contract.plan import ContainerPlan, EnvDelivery, FileDelivery
+from contract.plan import ContainerPlan, EnvDelivery, FileDelivery, TemplateDelivery
 
 FILES_MODE = "files"  # a container without variables needs none
 PLAIN_LENGTH = 200  # characters; a file's name has at most 255 bytes
@@ -21,15 +21,17 @@ class Draft:
     mode: str = FILES_MODE
     env: list[EnvDelivery] = field(default_factory=list)
     files: list[FileDelivery] = field(default_factory=list)
+    templates: list[TemplateDelivery] = field(default_factory=list)
     mounts: list[dict[str, Any]] = field(default_factory=list)  # what the container is to mount that is new
     paths: set[str] = field(default_factory=set)  # of `env`
 
     @classmethod
     def of(cls, plan: ContainerPlan) -> "Draft":
-        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files), [], {delivery.path for delivery in plan.env})
+        paths = {delivery.path for delivery in plan.env}
+        return cls(plan.name, plan.volume, plan.mode, list(plan.env), list(plan.files), list(plan.templates), [], paths)
 
     def finished(self) -> ContainerPlan:
-        return ContainerPlan(self.name, self.volume, self.mode, tuple(self.env), tuple(self.files))
+        return ContainerPlan(self.name, self.volume, self.mode, tuple(self.env), tuple(self.files), tuple(self.templates))
 
     def path_for(self, variable: str) -> str:
         """A file for a variable: its name where that is a plain one and free, else a number."""

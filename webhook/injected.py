@@ -4,16 +4,19 @@ It passes Pod Security "restricted" whatever the pod's own security context says
 (requests equal limits). An injection that is already there, from an earlier call for the same pod, is found by its plan.
 """
 
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from contract import keys
 from contract.plan import Plan, PlanError, decode_plan
+from contract.template import MAX_RENDERED
 from webhook.pod import PodSpec
 from webhook.problem import Problem, Reason
 from webhook.settings import InitSettings
 
+_UNITS = {"Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 LABEL_LENGTH = 63  # characters; a volume's name is a DNS label
 
 
@@ -56,11 +59,20 @@ def volume_name(container: str) -> str:
     return f"{name[: LABEL_LENGTH - 9].rstrip('-')}-{sha256(container.encode()).hexdigest()[:8]}"
 
 
-def tmpfs_volume(name: str, settings: InitSettings) -> dict[str, Any]:
+def tmpfs_volume(name: str, settings: InitSettings, templates: int) -> dict[str, Any]:
     source: dict[str, str] = {"medium": "Memory"}
     if settings.volume_size:
-        source["sizeLimit"] = settings.volume_size
+        source["sizeLimit"] = volume_size(settings, templates)
     return {"name": name, "emptyDir": source}
+
+
+def volume_size(settings: InitSettings, templates: int) -> str:
+    """The setting, and room for rendered files as large as they can be, twice: a run that comes again writes before it replaces."""
+    match = re.fullmatch(r"(\d+)(Ki|Mi|Gi)", settings.volume_size)
+    if not templates or match is None:  # in another unit it is the operator's to give room
+        return settings.volume_size
+    size = int(match.group(1)) * _UNITS[match.group(2)] + templates * 2 * MAX_RENDERED
+    return f"{size // _UNITS['Mi']}Mi" if size % _UNITS["Mi"] == 0 else f"{size // _UNITS['Ki']}Ki"
 
 
 def token_volume() -> dict[str, Any]:
@@ -73,8 +85,11 @@ def init_mount(volume: str) -> dict[str, Any]:
     return {"name": volume, "mountPath": f"{keys.VOLUMES_FOLDER}/{volume}"}
 
 
-def init_container(plan: str, volumes: list[str], settings: InitSettings, user: int | None) -> dict[str, Any]:
-    """The whole container. `user` is what it runs as: the settings' user, or the app's where a file is for that user alone."""
+def init_container(plan: str, mounts: list[dict[str, Any]], settings: InitSettings, user: int | None) -> dict[str, Any]:
+    """The whole container; `mounts` are those besides the token's.
+
+    `user` is what it runs as: the settings' user, or the app's where a file is for that user alone.
+    """
     security: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -95,7 +110,7 @@ def init_container(plan: str, volumes: list[str], settings: InitSettings, user: 
         "image": settings.image,
         "env": [{"name": keys.PLAN_ENV, "value": plan}],
         "securityContext": security,
-        "volumeMounts": [token, *map(init_mount, volumes)],
+        "volumeMounts": [token, *mounts],
     }
     if settings.pull_policy:
         container["imagePullPolicy"] = settings.pull_policy

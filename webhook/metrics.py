@@ -25,7 +25,7 @@ class Metrics:
         self._other = reviews.labels("skipped", "not_a_new_pod")
         self._skipped = {reason: reviews.labels("skipped", reason.value) for reason in SkipReason}
         self._refused = {reason: reviews.labels("refused", reason.value) for reason in Reason}
-        self._references = {kind: references.labels(kind) for kind in ("managed", "store", "file")}
+        self._references = {kind: references.labels(kind) for kind in ("managed", "store", "file", "template")}
         expiry = Gauge(f"{prefix}_certificate_expiry_timestamp_seconds", "When the serving certificate ends", registry=self.registry)
         expiry.set_function(lambda: found.timestamp() if (found := expires_at()) else 0.0)
 

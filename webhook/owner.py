@@ -16,7 +16,7 @@ def init_user(spec: PodSpec, wanted: list[Target], settings: InitSettings, findi
     """The user's number, or None to leave the field out; doubts become warnings."""
     users: dict[int | None, str] = {}
     for target in wanted:
-        for file, _ in target.files:
+        for file in target.mounted:
             if not file.mode & _OTHERS_READ and not (file.mode & _GROUP_READS and _fs_group(spec)):
                 users[_user(spec, target)] = f"{file.place}.mode"
     if not users or settings.user is None:

@@ -10,6 +10,11 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + (str(part) if isinstance(part, int) else part.replace("~", "~0").replace("/", "~1")) for part in parts)
 
 
+def add(path: str, value: Any) -> Op:
+    """A field that may be there: then it is replaced."""
+    return {"op": "add", "path": path, "value": value}
+
+
 def replace(path: str, value: Any) -> Op:
     return {"op": "replace", "path": path, "value": value}
 

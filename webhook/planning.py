@@ -22,11 +22,12 @@ from webhook.injected import Injection, find_injection
 from webhook.envfile import Envfile
 from webhook.exec import Exec, Images
 from webhook.modes import Mode, Versions, choose_mode
+from webhook.mounting import find_files, find_templates
 from webhook.patch import Op
 from webhook.pod import Pod, PodSpec
 from webhook.position import check_position
 from webhook.problem import Problem
-from webhook.scan import find_env, find_files, find_undeliverable, targets_of
+from webhook.scan import find_env, find_undeliverable, targets_of
 from webhook.target import Findings, Target
 from webhook.truth import Truths
 
@@ -100,6 +101,7 @@ def plan_injection(pod: Pod, namespace: str, cluster: Cluster, images: Images | 
     for target in targets:
         find_env(target, spec.enableServiceLinks is not False, cluster.catalog, injection, findings)
     find_files(targets, wishes.files, injection, spec, cluster.catalog, findings)
+    find_templates(targets, wishes.templates, injection, spec, findings)
     find_undeliverable(spec, findings)
     launch = Exec(wishes.commands, images)
     modes = _modes(targets, wishes, cluster, injection, launch, findings)

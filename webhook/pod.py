@@ -118,6 +118,7 @@ class Volume(Struct):
     """What a volume is decides whether a file can be mounted inside it."""
 
     name: str = ""
+    emptyDir: Present | None = None
     configMap: Present | None = None
     secret: Present | None = None
     projected: Present | None = None

@@ -1,4 +1,4 @@
-"""Find what a pod wants: references in `env[].value`, files of the annotation; and references where none can be delivered.
+"""Find the references in `env[].value`, and those where none can be delivered. Files are found by `mounting`.
 
 `valueFrom` entries are never looked into. Nothing is changed here.
 """
@@ -9,9 +9,7 @@ from functools import lru_cache
 from contract import keys
 from contract.catalog import Catalog
 from contract.fqn import SCHEME, FqnError, shorten
-from contract.plan import FileDelivery
 from contract.references import Template, find_references, looks_like_store_path
-from webhook.files import WantedFile, mount_problem, read_fqn
 from webhook.injected import Injection
 from webhook.pod import PodSpec
 from webhook.problem import Problem, Reason, nearest
@@ -100,29 +98,6 @@ def _find_once(value: str, stores: frozenset[str]) -> Found | None:
 _find_again = lru_cache(maxsize=4096)(_find_once)
 
 
-def find_files(
-    targets: list[Target], files: tuple[WantedFile, ...], injection: Injection | None, spec: PodSpec, catalog: Catalog, findings: Findings
-) -> None:
-    """Add the annotation's files to the containers that are to have them, unless an earlier call did."""
-    names = {target.container.name: None for target in targets}
-    for file in files:
-        fqn = read_fqn(file, catalog.store_fqns, findings.problems)
-        for name in file.containers or ():
-            if name not in names and not findings.full:
-                near = nearest(name, names)
-                fix = f"did you mean {near}?" if near else "correct the name"
-                found, allowed = f"the unknown container '{name}'", shorten(", ".join(names), 400) or "none"
-                findings.tell(Problem(f"{file.place}.containers", Reason.BAD_ANNOTATION, found, allowed, fix))
-        for target in targets if fqn is not None else ():
-            if not file.wanted_by(target.container.name, target.is_app) or _delivered(file, str(fqn), target, injection):
-                continue
-            outcome = _clash(file, target) or mount_problem(file, target.container, spec)
-            findings.tell(outcome)
-            if fqn is not None and not isinstance(outcome, Problem):
-                target.files.append((file, fqn))
-                findings.count("file")
-
-
 def find_undeliverable(spec: PodSpec, findings: Findings) -> None:
     """A reference in a command, its arguments, or an ephemeral container would reach the process as a name: refuse it."""
     kinds = (("initContainers", spec.initContainers), ("containers", spec.containers), ("ephemeralContainers", spec.ephemeralContainers))
@@ -161,29 +136,3 @@ def _templates(target: Target, injection: Injection | None) -> dict[str, Templat
         if container.name == target.container.name:
             return {env.name: Template(env.parts[::2], env.fqns) for env in container.env}
     return {}
-
-
-def _delivered(file: WantedFile, fqn: str, target: Target, injection: Injection | None) -> bool:
-    for container in injection.plan.containers if injection else ():
-        if container.name == target.container.name:
-            return any(_same(file, fqn, done) for done in container.files)
-    return False
-
-
-def _same(file: WantedFile, fqn: str, done: FileDelivery) -> bool:
-    return (file.mount_path, fqn, file.mode) == (done.mount_path, done.fqn, done.mode)
-
-
-def _clash(file: WantedFile, target: Target) -> Problem | None:
-    for other, _ in target.files:
-        one, two = file.mount_path, other.mount_path
-        if one == two or two.startswith(one + "/") or one.startswith(two + "/"):
-            found = f"'{one}' beside '{two}' in container '{target.container.name}'"
-            return Problem(
-                f"{file.place}.mount_path",
-                Reason.MOUNT_IMPOSSIBLE,
-                found,
-                "one file for each path, none inside another",
-                "change one of the paths",
-            )
-    return None

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 
 from contract.fqn import Fqn
 from webhook.files import WantedFile
+from webhook.mounts import WantedMount
 from webhook.pod import Container
 from webhook.problem import MAX_TOLD, Problem
 from webhook.reference import EnvReference
 from webhook.rollout import KnownEnv
+from webhook.templates import WantedTemplate
 from webhook.variables import Variables
 
 
@@ -23,6 +25,7 @@ class Target:
     dependents: list[EnvReference] = field(default_factory=list)  # plain entries that name one of them, where a mode needs them
     variables: Variables | None = None
     files: list[tuple[WantedFile, Fqn]] = field(default_factory=list)
+    templates: list[WantedTemplate] = field(default_factory=list)
 
     @property
     def is_app(self) -> bool:
@@ -39,7 +42,12 @@ class Target:
 
     @property
     def wants(self) -> bool:
-        return bool(self.references or self.dependents or self.files)
+        return bool(self.references or self.dependents or self.files or self.templates)
+
+    @property
+    def mounted(self) -> list[WantedMount]:
+        """Every file that is new in it."""
+        return [*(file for file, _ in self.files), *self.templates]
 
 
 @dataclass(slots=True)
