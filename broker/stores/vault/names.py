@@ -3,7 +3,6 @@
 path                              | name below the mount | what is there
 --------------------------------- | -------------------- | -------------------------------------------------------
 /tfy-secret/<t>/<g>/<K>           | the same             | ours: one value
-/tfy-secret-check/...             | the same             | ours: `check-store` writes and deletes it
 /mail/smtp                        | mail/smtp            | the team's: an object of fields
 <mount>/mail/smtp                 | mail/smtp            | the team's, as `vault kv get` names it
 another mount/..., mail/smtp      |                      | refused: it could mean two things
@@ -19,8 +18,6 @@ from urllib.parse import quote
 from broker.errors import InvalidRequest, Misconfigured
 from broker.stores.checks import check_path, shown
 from contract.fqn import MANAGED_FORM, ROOT, is_part, shorten
-
-CHECK_ROOT = "tfy-secret-check"  # what broker.check_store writes below
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def parse(place: str, path: str, mount: str) -> Name:
     # In any place, for a mount of another version or another depth than we think would put it first.
     if any(segment.casefold() == ROOT for segment in segments) or path.partition("/")[0] == ROOT:
         raise InvalidRequest(f"{place}: path '{shown(path)}': managed secrets are named {MANAGED_FORM}. To fix: use that name")
-    return Name(below, ours=path.startswith(f"/{CHECK_ROOT}/"))
+    return Name(below, ours=False)
 
 
 def parse_mount(label: str, text: str) -> str:

@@ -58,7 +58,7 @@ async def open_vault(bao: Bao, tmp_path: Path, clock: Clock) -> AsyncIterator[Ca
         ) -> Vault:
             if auth is None:
                 version = 1 if mount.startswith("kv1") else 2
-                (tmp_path / "token").write_text(bao.token(POLICY[version].format(mount=mount)) + "\n")
+                (tmp_path / "token").write_text(bao.token(POLICY[version].format(mount=mount.strip("/"))) + "\n")
                 auth = {"tokenFile": str(tmp_path / "token")}
             given = {"address": bao.url, "mount": mount, "auth": auth} | settings
             client = Vault(

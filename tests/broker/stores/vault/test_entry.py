@@ -14,7 +14,10 @@ from contract.values import SecretValue
 from contract.wire import MAX_VALUE_BYTES
 
 
-@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "replace"))))
+TEXTS = st.text(st.sampled_from("a\0\n\r\"\\<&\u00e4\u2028\ufeff\U0001f511"), max_size=40)
+
+
+@given(st.one_of(st.binary(max_size=200), TEXTS.map(str.encode)))
 def test_any_bytes_come_back(content: bytes) -> None:
     assert value_of("p", encoded(fields_of(SecretValue(content)))) == SecretValue(content)
 

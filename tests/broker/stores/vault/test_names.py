@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import check_store
 from broker.errors import InvalidRequest, Malformed, Misconfigured
 from broker.stores.vault.client import Vault
-from broker.stores.vault.names import CHECK_ROOT, Name, parse, parse_mount
+from broker.stores.vault.names import Name, parse, parse_mount
 from contract.fqn import ROOT
 from tests.broker.stores.faults import FaultyProxy
 from tests.broker.stores.vault.bao import Bao
@@ -27,7 +26,7 @@ ANOTHER_NAME = "has a segment that is empty, '.', '..' or not printable"
     ("path", "name"),
     [
         pytest.param("/tfy-secret/acme/pay/K.1_-a", Name("tfy-secret/acme/pay/K.1_-a", ours=True), id="managed"),
-        pytest.param("/tfy-secret-check/1f/first", Name("tfy-secret-check/1f/first", ours=True), id="of-check-store"),
+        pytest.param("/tfy-secret-check/1f/first", Name("tfy-secret-check/1f/first", ours=False), id="not-below-our-root"),
         pytest.param("/mail/smtp", Name("mail/smtp", ours=False), id="below-the-mount"),
         pytest.param("team/kv/mail/smtp", Name("mail/smtp", ours=False), id="with-the-mount"),
         pytest.param("/team/kv/mail", Name("team/kv/mail", ours=False), id="a-folder-called-like-the-mount"),
@@ -85,10 +84,6 @@ def test_no_spelling_but_one_leads_to_a_managed_secret(path: str) -> None:
     assert "//" not in f"/{name.quoted}/" and not {".", ".."} & set(name.below.split("/"))
     if ROOT in name.below.split("/"):
         assert name.ours and path == f"/{name.below}" and re.fullmatch(r"tfy-secret/\w+/\w+/\w+", name.below)
-
-
-def test_the_folder_of_check_store_is_the_same() -> None:
-    assert check_store.ROOT == f"/{CHECK_ROOT}"
 
 
 @pytest.mark.parametrize("mount", ["", "/", "a//b", "../sys", "a/./b", "a\nb"])
