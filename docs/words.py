@@ -38,6 +38,10 @@ REASONS: dict[Reason, tuple[str, str]] = {
         "author",
     ),
     Reason.PLAN_TOO_LARGE: ("More than 1000 different secrets, or a plan past the kernel's 128 KiB for one variable.", "author"),
+    Reason.TEMPLATE_BROKEN: (
+        "A config file with references is not what its format says, or has a reference where no value stands.",
+        "author",
+    ),
     Reason.UNREADABLE_POD: ("The object in the review is not a v1 Pod.", "whoever sent it"),
     Reason.NOT_READY: ("A pod with references came before the webhook knew certificates, groups and versions. Try again.", "nobody"),
     Reason.CRASH: ("A fault of the webhook itself; its log has `review_crashed` with the place.", "please report it"),

@@ -107,7 +107,7 @@ class Admission:
             or (isinstance(decision, Skip) and decision.reason is SkipReason.OPTED_OUT)
         ):
             return decision
-        findings = await self._config_maps.look(pod, namespace, self._cluster().catalog.store_fqns)
+        findings = await self._config_maps.look(pod, namespace, self._cluster())
         warnings = (*decision.warnings, *findings.warnings)
         return Reject(tuple(findings.problems), warnings) if findings.problems else replace(decision, warnings=warnings)
 

@@ -1,4 +1,7 @@
-"""Values that a pod takes from ConfigMaps: a reference there would reach the app as a name, so the pod is refused with the way out.
+"""ConfigMaps that a pod takes from, looked into before it exists.
+
+Its environment: a reference there would reach the app as a name, so the pod is refused with the way out. Config files that are
+rendered: their references are checked as those in the pod are (`contents`).
 
 Only pods with such sources cost a call. A ConfigMap that is not there is the kubelet's to tell; one that cannot be read is a
 warning, since what it holds is then not known. Nothing of a ConfigMap but the name of a reference is ever shown.
@@ -6,17 +9,20 @@ warning, since what it holds is then not known. Nothing of a ConfigMap but the n
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from contract import keys
 from contract.fqn import FqnError, shorten
 from contract.references import find_references
 from service.kube import Kube, KubeError, NotFound
+from webhook.contents import NONE, ConfigMap, check_templates
 from webhook.pod import Pod, PodSpec
 from webhook.problem import Problem, Reason
+from webhook.planning import Cluster
 from webhook.scan import targets_of
 from webhook.target import Findings
+from webhook.templates import WantedTemplate, parse_templates
 
 _NAME = re.compile(r"[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?")
 SECONDS = 2.0  # for all of them: the API server gives a webhook 5
@@ -49,42 +55,48 @@ class ConfigMaps:
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
 
-    async def look(self, pod: Pod, namespace: str, stores: frozenset[str]) -> Findings:
+    async def look(self, pod: Pod, namespace: str, cluster: Cluster) -> Findings:
         """Problems and warnings; none for a pod that takes nothing from ConfigMaps."""
         findings = Findings()
-        sources = list(sources_of(pod.spec or PodSpec()))
-        names = sorted({source.config_map for source in sources})
+        sources, templates = list(sources_of(pod.spec or PodSpec())), templates_of(pod)
+        names = sorted({source.config_map for source in sources} | {template.config_map for template in templates})
         if names:
             read = dict(zip(names, await asyncio.gather(*(self._read(namespace, name) for name in names)), strict=True))
             for source in sources:
-                _check(source, read[source.config_map], stores, findings)
+                _check(source, read[source.config_map], cluster.catalog.store_fqns, findings)
+            truth = cluster.truths.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account)
+            check_templates(templates, read.get, "the pod waits for it", truth, findings)
         return findings
 
-    async def _read(self, namespace: str, name: str) -> Mapping[str, Any] | None:
-        """Its data; None where it cannot be read."""
+    async def _read(self, namespace: str, name: str) -> ConfigMap | None:
+        """None where it cannot be read."""
         if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
-            return {}  # such a ConfigMap cannot be there; and in the path it would lead a made-up review to another resource
+            return NONE  # such a ConfigMap cannot be there; and in the path it would lead a made-up review to another resource
         try:
             async with asyncio.timeout(SECONDS):
-                found = await self._kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}")
+                return ConfigMap.of(await self._kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}"))
         except NotFound:
-            return {}
+            return NONE
         except (KubeError, TimeoutError):
             return None
-        data = found.get("data") if isinstance(found, dict) else None
-        return data if isinstance(data, dict) else {}
 
 
-def _check(source: Source, data: Mapping[str, Any] | None, stores: frozenset[str], findings: Findings) -> None:
-    if data is None:
+def templates_of(pod: Pod) -> tuple[WantedTemplate, ...]:
+    """Those of the annotation; its faults have been told by then."""
+    text = pod.annotations.get(keys.TEMPLATES)
+    return parse_templates(f"metadata.annotations[{keys.TEMPLATES}]", text, []) if text else ()
+
+
+def _check(source: Source, found: ConfigMap | None, stores: frozenset[str], findings: Findings) -> None:
+    if found is None:
         findings.tell(f"{source.place}: ConfigMap '{source.config_map}' could not be read; a reference in it would reach the app as a name")
         return
-    for key in data if source.key is None else [source.key]:
-        value = data.get(key)
+    for key in found.data if source.key is None else [source.key]:
+        value = found.data.get(key)
         if isinstance(value, str) and _holds_reference(value, stores):
             fix = f"write the reference in env of the container: {{name: {shorten(key, 60)}, value: ...}}, which wins over envFrom"
-            found = f"a reference in key '{shorten(key, 60)}' of ConfigMap '{source.config_map}'"
-            findings.tell(Problem(source.place, Reason.NOT_DELIVERABLE, found, "references in env[].value alone", fix))
+            told = f"a reference in key '{shorten(key, 60)}' of ConfigMap '{source.config_map}'"
+            findings.tell(Problem(source.place, Reason.NOT_DELIVERABLE, told, "references in env[].value alone", fix))
 
 
 def _holds_reference(value: str, stores: frozenset[str]) -> bool:

@@ -16,10 +16,14 @@ import msgspec
 import yaml
 
 from service.manifests import BrokenFile, check_depth
+from webhook.annotations import opted_out
+from webhook.configmaps import templates_of
+from webhook.contents import NONE, ConfigMap, check_templates
 from webhook.errors import NotAManifest
 from webhook.planning import Ask, Cluster, Inject, Reject, plan_injection
-from webhook.pod import POD
+from webhook.pod import POD, Pod
 from webhook.problem import Problem, Reason, told
+from webhook.target import Findings
 
 _CONTROLLERS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job")
 _TEMPLATES: dict[str, tuple[str, ...]] = dict.fromkeys(_CONTROLLERS, ("spec", "template"))
@@ -28,12 +32,26 @@ _TEMPLATES |= {"Pod": (), "PodTemplate": ("template",), "CronJob": ("spec", "job
 
 @dataclass(slots=True)
 class Injector:
-    """Goes through documents; `refused` and `warnings` are messages with the object's name in front."""
+    """Goes through documents; `refused` and `warnings` are messages with the object's name in front.
+
+    `config_maps` are those of the same documents, by namespace and name.
+    """
 
     cluster: Callable[[], Cluster]
     namespace: str
     refused: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    config_maps: dict[tuple[str, str], ConfigMap] = field(default_factory=dict)
+
+    def learn(self, document: Any) -> None:
+        """Remember the ConfigMaps, which pods before and after them may have templates from."""
+        if not isinstance(document, dict):
+            return
+        items, metadata = document.get("items"), document.get("metadata")
+        if document.get("kind") == "ConfigMap" and isinstance(metadata, dict):
+            self.config_maps[str(metadata.get("namespace") or self.namespace), str(metadata.get("name"))] = ConfigMap.of(document)
+        for item in items if isinstance(items, list) else ():
+            self.learn(item)
 
     def inject(self, document: Any) -> Any:
         """The document with every pod in it changed; other kinds come back as they are."""
@@ -64,15 +82,28 @@ class Injector:
             problem = Problem("pod", Reason.UNREADABLE_POD, "a pod that cannot be read", "a v1 Pod", f"correct it ({error})")
             self.refused.append(f"{name}: {problem}")
             return pod
-        decision = plan_injection(read, metadata.get("namespace") or self.namespace, self.cluster())
+        namespace = str(metadata.get("namespace") or self.namespace)
+        decision = plan_injection(read, namespace, self.cluster())
         assert not isinstance(decision, Ask)  # noqa: S101 - off-cluster nobody can be asked
-        self.warnings += [f"{name}: {warning}" for warning in decision.warnings]
+        found = Findings() if isinstance(decision, Reject) or opted_out(read) else self._look(read, namespace)
+        self.warnings += [f"{name}: {warning}" for warning in (*decision.warnings, *found.warnings)]
+        if found.problems:
+            self.refused.append(f"{name}: {told(found.problems)}")
+            return pod
         if isinstance(decision, Reject):
             self.refused.append(f"{name}: {told(list(decision.problems))}")
         if not isinstance(decision, Inject):
             return pod
         changed: dict[str, Any] = jsonpatch.apply_patch(_unshared(pod), list(decision.patch), in_place=True)
         return changed
+
+    def _look(self, pod: Pod, namespace: str) -> Findings:
+        """Into the config files that the pod has rendered; their ConfigMaps may be in these documents, or in the cluster alone."""
+        findings, cluster = Findings(), self.cluster()
+        truth = cluster.truths.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account)
+        absent = "it is not in these files, so its references are checked at admission"
+        check_templates(templates_of(pod), lambda name: self.config_maps.get((namespace, name), NONE), absent, truth, findings)
+        return findings
 
 
 def _unshared(value: Any) -> Any:
@@ -84,7 +115,10 @@ def _unshared(value: Any) -> Any:
 
 def inject_files(files: list[str], injector: Injector, out: TextIO, errors: TextIO) -> int:
     """Exit code 0, or 1 and nothing on `out` when a pod is refused."""
-    documents = [injector.inject(document) for file in files for document in read_documents(file)]
+    read = [document for file in files for document in read_documents(file)]
+    for document in read:
+        injector.learn(document)
+    documents = [injector.inject(document) for document in read]
     errors.write("".join(f"warning: {warning}\n" for warning in injector.warnings))
     if injector.refused:
         errors.write("".join(f"{message}\n" for message in injector.refused))

@@ -31,6 +31,7 @@ class Reason(Enum):
     NOT_DELIVERABLE = "not_deliverable"
     PLAN_TOO_LARGE = "plan_too_large"
     UNREADABLE_POD = "unreadable_pod"
+    TEMPLATE_BROKEN = "template_broken"
     NOT_READY = "not_ready"
     CRASH = "crash"
 

@@ -121,8 +121,8 @@ async def test_what_cannot_be_read_is_a_warning(kube: Kube) -> None:
 @pytest.mark.parametrize("name", ["../secrets/x", "held?x=", "held%2f..", "held#", "Held", "", ".", "a" * 254])
 async def test_a_name_that_none_can_have_is_not_asked_for(kube: Kube, name: str) -> None:
     """In a path it could lead to another resource, with the webhook's own rights."""
-    findings = await ConfigMaps(kube).look(POD.decode(json.dumps(from_all(name)).encode()), "shop", frozenset())
-    held = await ConfigMaps(kube).look(POD.decode(json.dumps(from_all("held")).encode()), name, frozenset())
+    findings = await ConfigMaps(kube).look(POD.decode(json.dumps(from_all(name)).encode()), "shop", CLUSTER)
+    held = await ConfigMaps(kube).look(POD.decode(json.dumps(from_all("held")).encode()), name, CLUSTER)
     assert (findings.problems, findings.warnings, held.problems, held.warnings) == ([], [], [], [])
     assert kube.asked == []  # type: ignore[attr-defined]
 
