@@ -74,7 +74,7 @@ async def ask(place: str, client: Any, operation: str, parameters: dict[str, Any
     except ClientError as error:
         problem = _refusal(error.response)
     # Whatever stands where an answer should be makes botocore's parsers fail in ways of their own.
-    except (BotoCoreError, ResponseParserError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (BotoCoreError, ResponseParserError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         problem = Malformed(f"{place}: the answer cannot be read ({type(error).__name__}). To fix: is the endpoint that of the service?")
     else:
         return answer

@@ -1,7 +1,6 @@
 """Credentials are fetched before they end, once for all who ask, and a failure is not asked for again at once."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
