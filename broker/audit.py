@@ -37,7 +37,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One decision. `fqn` is canonical; None: what was asked for is not a name. `code` is `ok` or a wire code."""
+    """One decision. `fqn` is canonical; None: what was asked for is not a name. `code` is `ok` or a wire code. `stale`: the value was read
+    some time before, and its store does not answer now.
+    """
 
     action: str
     fqn: str | None
@@ -45,6 +47,7 @@ class Line:
     code: str
     version: str | None = None
     event: str = "decision"
+    stale: bool = False
 
 
 def _now() -> datetime:
@@ -124,5 +127,6 @@ class Audit:
             "version": line.version,
             "decision": line.decision,
             "code": line.code,
+            "stale": line.stale or None,
         }
         return json.dumps({k: v for k, v in document.items() if v is not None}, separators=(",", ":")).encode() + b"\n"

@@ -19,7 +19,8 @@ Run = Callable[[StoreClient], Awaitable[object]]
 class Job:
     """One thing that someone waits for. `asked` None: not a read. `answer` gets what came out, errors as values.
 
-    `repeatable`: doing it twice is doing it once. `ends`: the clock's second at which no one waits any more. `sent`: it is being tried.
+    `repeatable`: doing it twice is doing it once. `ends`: the clock's second at which no one waits any more. `sent`: it is being tried;
+    `met`: what the last try met.
     """
 
     operation: str
@@ -30,6 +31,7 @@ class Job:
     answer: asyncio.Future[object]
     tries: int = 0
     sent: bool = False
+    met: object = None
 
     def give(self, outcome: object) -> None:
         if not self.answer.done():  # else its caller has gone

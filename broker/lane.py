@@ -152,6 +152,7 @@ class Lane:
         failed: list[Job] = []
         wait = AGAIN.wait(max(job.tries for job in jobs), longest_asked(outcomes), self._timing.uniform)
         for job, outcome in zip(jobs, outcomes, strict=True):
+            job.met = outcome
             if isinstance(outcome, Throttled) and self._in_time(job, self.slots.rest()):
                 throttled.append(job)
             elif isinstance(outcome, Unavailable) and self._in_time(job, wait) and self._worth_it(job, outcome):
@@ -195,8 +196,9 @@ class Lane:
         self._told()
 
     def _leave_alone(self, jobs: Sequence[Job]) -> None:
+        """Whoever was there when it failed learns what it met."""
         for job in jobs:
-            job.give(self._left_alone())
+            job.give(job.met if isinstance(job.met, Unavailable) else self._left_alone())
 
     def _left_alone(self) -> Unavailable:
         """Says nothing of what others asked for."""

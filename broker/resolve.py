@@ -22,7 +22,7 @@ from broker.errors import BrokerError
 from broker.fields import pick
 from broker.identity import Caller
 from broker.metrics import Metrics
-from broker.reads import Reads
+from broker.reads import Reads, Stale
 from broker.stores.store import Stored
 from contract import wire
 from contract.access import Action, Allow, Deny, decide
@@ -50,34 +50,35 @@ class Resolver:
 
     async def resolve(self, caller: Caller, names: tuple[str, ...], origin: Origin) -> list[Answer]:
         """Raises AuditFailed, and then nothing has been answered."""
-        found = _within_budget(await asyncio.gather(*(self._answer(caller, name) for name in names)))
+        found = _within_budget(await asyncio.gather(*(self._answer(caller, name, origin) for name in names)))
         await self._audit.write(origin, [line for _, line in found])
         for _, line in found:
             self._metrics.answers.labels(line.action, line.code).inc()
         return [answer for answer, _ in found]
 
-    async def _answer(self, caller: Caller, name: str) -> tuple[Answer, Line]:
+    async def _answer(self, caller: Caller, name: str, origin: Origin) -> tuple[Answer, Line]:
         fqn: Fqn | None = None
         try:
             fqn = parse_fqn(name)
             decision = decide(caller.subjects, Action.INJECT, fqn.secret, self._catalog, self._admins)
             if isinstance(decision, Deny):
                 return self._refuse(name, fqn, *deny_reason(decision))
-            return await self._read(name, fqn, decision)
+            return await self._read(name, fqn, decision, origin)
         except FqnError as error:
             return self._refuse(name, None, wire.INVALID, str(error))
         except Exception as error:  # noqa: BLE001 - one name's crash must not take the others along, nor show what it held
             log.error("resolve_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
             return self._refuse(name, fqn, wire.INTERNAL, INTERNAL_SENTENCE)
 
-    async def _read(self, name: str, fqn: Fqn, allow: Allow) -> tuple[Answer, Line]:
-        outcome = await self._reads.read(allow.store, allow.path, fqn.version)
+    async def _read(self, name: str, fqn: Fqn, allow: Allow, origin: Origin) -> tuple[Answer, Line]:
+        outcome = await self._reads.read(allow.store, allow.path, fqn.version, origin.request)
+        stale = isinstance(outcome, Stale)
         if isinstance(outcome, Stored):
             outcome = with_field(outcome, fqn)
         if isinstance(outcome, BrokerError):
-            line = Line(Action.INJECT.value, str(fqn.required), audit.ALLOW, outcome.code, fqn.version)
+            line = Line(Action.INJECT.value, str(fqn.required), audit.ALLOW, outcome.code, fqn.version, stale=stale)
             return Unresolved(name, outcome.code, outcome.message), line
-        line = Line(Action.INJECT.value, str(fqn.required), audit.ALLOW, "ok", outcome.version or fqn.version)
+        line = Line(Action.INJECT.value, str(fqn.required), audit.ALLOW, "ok", outcome.version or fqn.version, stale=stale)
         return Resolved(name, outcome.value, outcome.version), line
 
     def _refuse(self, name: str, fqn: Fqn | None, code: str, message: str) -> tuple[Answer, Line]:

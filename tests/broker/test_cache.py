@@ -77,3 +77,38 @@ def test_expire_drops_what_no_one_asks_for(clock):
     clock.now += 6
     cache.expire()
     assert (len(cache), cache.bytes) == (0, 0)
+
+
+def test_a_value_past_its_seconds_is_kept_for_a_store_that_fails(clock):
+    cache = Cache(5, 1 << 20, clock, stale_seconds=60)
+    key = Key("s", "/a", None)
+    cache.put(key, stored(), clock())
+    clock.now += 59
+    cache.expire()
+    assert (cache.get(key), cache.stale(key)) == (None, stored())
+    clock.now += 1
+    assert cache.stale(key) is None
+    assert cache.bytes == 0
+
+
+def test_a_value_that_is_fresh_may_be_served_too(clock):
+    cache = Cache(5, 1 << 20, clock, stale_seconds=2)
+    cache.put(Key("s", "/a", None), stored(), clock())
+    clock.now += 4
+    assert cache.stale(Key("s", "/a", None)) == cache.get(Key("s", "/a", None)) == stored()
+
+
+def test_stale_alone_serves_nothing_fresh(clock):
+    cache = Cache(0, 1 << 20, clock, stale_seconds=60)
+    cache.put(Key("s", "/a", None), stored(), clock())
+    assert cache.get(Key("s", "/a", None)) is None
+    assert cache.stale(Key("s", "/a", None)) == stored()
+
+
+def test_what_is_lost_or_forgotten_is_not_stale_either(clock):
+    cache = Cache(5, 1 << 20, clock, stale_seconds=60)
+    for path in ("/a", "/b"):
+        cache.put(Key("s", path, None), stored(), clock())
+    cache.lose(Key("s", "/a", None))
+    cache.forget("s", "/b")
+    assert (cache.stale(Key("s", "/a", None)), cache.stale(Key("s", "/b", None)), cache.bytes) == (None, None, 0)

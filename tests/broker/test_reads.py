@@ -146,3 +146,31 @@ async def test_sweep_frees_memory(world):
     world.clock.now += 6
     world.reads.sweep()
     assert world.count("tfy_secret_broker_cache_bytes") == 0
+
+
+async def test_a_dead_store_does_not_hold_every_place(make):
+    """Joined reads wait too: of 10 requests' places 5 wait for one read that hangs, and the sixth is told at once."""
+    world = make(max_requests=10)
+    world.store.gate = asyncio.Event()
+    waiting = [asyncio.create_task(world.reads.read(main_store(world), PATH, None, f"request-{n}")) for n in range(5)]
+    await settle()
+    refused = await world.reads.read(main_store(world), PATH, None, "request-5")
+    assert (type(refused), refused.retry_after) == (Unavailable, 1.0)
+    assert refused.message == "the store 'acme/embedded/main' has as many requests waiting for it as the broker allows; try again"
+    assert world.count("tfy_secret_broker_store_not_asked_total", store="main", reason="crowd") == 1
+    waiting.append(asyncio.create_task(world.reads.read(main_store(world), "/mail/smtp", None, "request-0")))
+    world.store.gate.set()
+    assert all(isinstance(found, Stored) for found in await asyncio.gather(*waiting)), "a request that waits may wait for more"
+    assert isinstance(await world.reads.read(main_store(world), PATH, None, "request-5"), Stored)
+
+
+async def test_a_caller_that_leaves_gives_its_place_back(make):
+    world = make(max_requests=2)
+    world.store.gate = asyncio.Event()
+    for n in range(3):
+        task = asyncio.create_task(world.reads.read(main_store(world), PATH, None, f"request-{n}"))
+        await settle()
+        assert not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    world.store.gate.set()

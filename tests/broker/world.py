@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from broker.api.routes import Api
 from broker.app import build_app
 from broker.audit import Audit, Origin
 from broker.backends import Backends
@@ -129,14 +130,25 @@ class World:
         return [json.loads(line) for line in self.audit_path.read_text().splitlines()]
 
     def app(self, authenticator, max_requests=2000) -> web.Application:
-        return build_app(Routes(authenticator, self.resolver, self.people, self.audit, self.metrics), max_requests)
+        routes = Routes(authenticator, self.resolver, self.people, self.audit, self.metrics)
+        return build_app(routes, max_requests, Api(self.groups, routes.person).table())
 
     def count(self, name, **labels):
         return self.metrics.registry.get_sample_value(name, labels) or 0
 
 
 def make_world(
-    tmp_path, *, seconds=5.0, max_bytes=1 << 20, at_once=32, call_seconds=8.0, admins=frozenset(), creators=frozenset(), reveals=0
+    tmp_path,
+    *,
+    seconds=5.0,
+    max_bytes=1 << 20,
+    at_once=32,
+    call_seconds=8.0,
+    stale=0.0,
+    max_requests=2000,
+    admins=frozenset(),
+    creators=frozenset(),
+    reveals=0,
 ):
     clock, metrics, memory, opened = Clock(), Metrics(), MemoryStore(), []
 
@@ -145,12 +157,12 @@ def make_world(
         return memory
 
     backends = Backends(open_client, Limits(at_once=at_once, call_seconds=call_seconds), metrics)
-    cache = Cache(seconds, max_bytes, clock)
+    cache = Cache(seconds, max_bytes, clock, stale_seconds=stale)
     path, folder = tmp_path / "audit.log", tmp_path / "manifests"
     folder.mkdir()
     (folder / "all.yaml").write_text(yaml.safe_dump_all(manifests()))
     live = FolderCatalog("acme", folder)
-    reads, audit = Reads(backends, cache, metrics, clock), Audit(path, metrics)
+    reads, audit = Reads(backends, cache, metrics, clock, max_requests), Audit(path, metrics)
     gate = Gate(live.catalog, admins, audit, metrics)
     parts = assemble(live, None, folder, gate, backends, reads, creators=creators, reveals_per_minute=reveals)
     live.look()
