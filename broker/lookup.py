@@ -14,7 +14,7 @@ from contract.catalog import GROUP, STORE, Catalog
 from contract.keys import API_VERSION
 from contract.resources import ResourceError, SecretStore, parse_store
 from service.kube import Kube, KubeError
-from service.settings import MANIFESTS, Reader
+from service.settings import MANIFESTS, TENANT, Reader
 
 
 def find_store(name: str, environ: Mapping[str, str]) -> SecretStore:
@@ -37,7 +37,7 @@ def store_settings(environ: Mapping[str, str]) -> StoreSettings:
     reader = Reader(environ, (ALLOW_LOOPBACK_STORES, STORE_HOSTS))
     reach = Reach(reader.read(ALLOW_LOOPBACK_STORES), reader.read(STORE_HOSTS) or ())
     reader.finish()
-    return StoreSettings(Path(db) if db else None, Path(key_file) if key_file else None, reach)
+    return StoreSettings(Path(db) if db else None, Path(key_file) if key_file else None, reach, environ.get(TENANT.name))
 
 
 def _in_folder(name: str, folder: Path) -> SecretStore:

@@ -124,7 +124,7 @@ def _audit(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Audit
 
 
 def _stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tuple[Backends, Reads]:
-    store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.reach)
+    store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.reach, settings.tenant)
     limits = Limits(settings.store_concurrency, settings.store_queue)
     backends = Backends(lambda store: open_store(store, store_settings), limits, metrics)
     reads = Reads(backends, Cache(settings.cache_seconds, settings.cache_bytes, time.monotonic), metrics, time.monotonic)

@@ -18,6 +18,7 @@ class StoreSettings:
     embedded_db: Path | None = None
     embedded_key_file: Path | None = None
     reach: Reach = field(default_factory=Reach)
+    tenant: str | None = None
 
 
 class Provider(NamedTuple):
@@ -34,6 +35,7 @@ PROVIDERS: dict[str, Provider] = {
     "generic": Provider("broker.stores.generic"),
     "googleSecretManager": Provider("broker.stores.google.client", "google"),
     "vault": Provider("broker.stores.vault.client"),
+    "truefoundry": Provider("broker.stores.truefoundry"),
     "azureKeyVault": Provider("broker.stores.azure.client", "azure"),
 }
 

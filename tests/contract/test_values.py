@@ -168,6 +168,7 @@ REVEALED = {
     "broker/stores/google/client.py": 2,
     "broker/stores/vault/entry.py": 1,
     "broker/stores/vault/login.py": 2,
+    "broker/stores/truefoundry.py": 1,
     "contract/wire.py": 1,
     "initcontainer/carry.py": 4,
     "initcontainer/deliver.py": 1,

@@ -9,18 +9,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from broker.errors import NotFound, Unsupported
 from broker.stores.addresses import Reach
 from broker.stores.aws import parameter_store, secrets_manager
+from broker.stores.checks import check_size
 from broker.stores.embedded import Embedded
 from broker.stores.generic import Generic
 from broker.stores.registry import StoreSettings
 from broker.stores.store import StoreClient
+from broker.stores.truefoundry import TrueFoundry, secret_ref
 from broker.stores.vault.client import Vault
 from contract.resources import SecretStore
+from contract.values import SecretValue
 from contract.wire import MAX_VALUE_BYTES
 from tests.broker.stores.azure.opening import azure
 from tests.broker.stores.aws import server as aws_server
 from tests.broker.stores.google.opening import google
+from tests.broker.stores.truefoundry_server import TrueFoundryServer
 from tests.broker.stores.vault.bao import POLICY, shared
 from tests.generic_server import GenericServer
 
@@ -89,16 +94,53 @@ async def _aws(provider: str, folder: Path) -> AsyncIterator[StoreClient]:
     (folder / "keys").write_text("[default]\naws_access_key_id = AKIATEST\naws_secret_access_key = test\n")
     store = SecretStore("test", "acme/aws/test", provider, {"region": aws_server.REGION, "endpoint": aws.url})
     module = parameter_store if provider == "awsParameterStore" else secrets_manager
-    client = module.open_client(store, StoreSettings(reach=Reach(allow_loopback=True)), {"AWS_SHARED_CREDENTIALS_FILE": str(folder / "keys")})
+    client = module.open_client(
+        store, StoreSettings(reach=Reach(allow_loopback=True)), {"AWS_SHARED_CREDENTIALS_FILE": str(folder / "keys")}
+    )
     try:
         yield client
     finally:
         await client.close()
 
 
+class _Seeded(TrueFoundry):
+    """What cannot be written there is put into the server, as TrueFoundry's own page would."""
+
+    server: TrueFoundryServer
+
+    async def write(self, path: str, value: SecretValue) -> str:
+        check_size(path, value)
+        self.server.values[secret_ref("test", path, set())] = value.reveal().decode()
+        return ""
+
+    async def delete(self, path: str, version: str | None = None) -> None:
+        if version is not None:
+            raise Unsupported("no versions")
+        if self.server.values.pop(secret_ref("test", path, set()), None) is None:
+            raise NotFound("nothing there")
+
+
+@asynccontextmanager
+async def truefoundry(folder: Path) -> AsyncIterator[StoreClient]:
+    (folder / "token").write_text("credential\n")
+    async with TrueFoundryServer("credential") as server:
+        settings = {"baseUrl": server.url, "tokenFile": str(folder / "token")}
+        store = SecretStore("test", "acme/truefoundry/test", "truefoundry", settings)
+        client = _Seeded(store, StoreSettings(reach=Reach(allow_loopback=True), tenant="acme"))
+        client.server = server
+        try:
+            yield client
+        finally:
+            await client.close()
+
+
 SUBJECTS: dict[str, Subject] = {
     "embedded": Subject(embedded, Traits(binary=True)),
     "generic": Subject(generic, Traits(lists_versions=False)),
+    "truefoundry": Subject(
+        truefoundry,
+        Traits(writes=False, any_path=False, versions=False, lists_versions=False, deletes_versions=False, writes_in_order=False),
+    ),
     "vault-kv2": Subject(partial(_vault, 2), Traits(binary=True, any_path=False, new_version_names=False, keeps=10)),
     "vault-kv1": Subject(
         partial(_vault, 1),

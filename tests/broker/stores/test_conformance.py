@@ -148,6 +148,7 @@ async def test_text_is_kept_exactly(store: StoreClient, traits: Traits) -> None:
 
 
 async def test_bytes_that_are_no_text_are_kept_exactly_or_refused(store: StoreClient, traits: Traits) -> None:
+    needs(traits.writes)
     if not traits.binary:
         with pytest.raises(InvalidRequest):
             await store.write(PATH, SecretValue(BYTES))
@@ -171,6 +172,7 @@ async def test_paths_are_kept_apart_exactly(store: StoreClient, traits: Traits) 
 
 @pytest.mark.parametrize("unit", [b"m", "\u00e9".encode(), b'"', b"\x01"], ids=["ascii", "two-bytes", "escaped", "control"])
 async def test_the_largest_value_is_kept_and_one_more_byte_refused(store: StoreClient, traits: Traits, unit: bytes) -> None:
+    needs(traits.writes)
     largest = unit * (traits.max_bytes // len(unit))
     beyond = largest + b"x" * (traits.max_bytes + 1 - len(largest))
     await store.write(PATH, SecretValue(largest))
