@@ -7,6 +7,7 @@ time; never a query, header or body.
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 
 import structlog
 from aiohttp import web
@@ -24,10 +25,11 @@ from service.logs import describe
 log = structlog.get_logger()
 
 
-def build_app(routes: Routes, max_requests: int) -> web.Application:
-    """`max_requests`: how many may run at once; each holds values in memory."""
+def build_app(routes: Routes, max_requests: int, *more: Sequence[web.RouteDef]) -> web.Application:
+    """`max_requests`: how many may run at once; each holds values in memory. `more`: tables of other parts, the web page's for one."""
     app = web.Application(middlewares=[_Guard(routes.metrics, max_requests).middleware()], client_max_size=MAX_WRITE_BYTES)
-    app.add_routes(routes.table())
+    for table in (routes.table(), *more):
+        app.add_routes(table)
     app.on_response_prepare.append(_set_headers)
     return app
 

@@ -67,32 +67,32 @@ class Routes:
             return web.Response(body=wire.encode_response(answers), content_type="application/json")
 
     async def names(self, request: web.Request) -> web.Response:
-        caller, origin = await self._person(request)
+        caller, origin = await self.person(request)
         (group,) = query(request, optional=("group",))
         return json_response({"secrets": await self.people.names(caller, group, origin)})
 
     async def value(self, request: web.Request) -> web.Response:
-        caller, origin = await self._person(request)
+        caller, origin = await self.person(request)
         (fqn,) = query(request, required=("fqn",))
         stored = await self.people.value(caller, str(fqn), origin)
         encoded = binascii.b2a_base64(stored.value.reveal(), newline=False).decode()
         return json_response({"fqn": fqn, "value": encoded, "version": stored.version})
 
     async def versions(self, request: web.Request) -> web.Response:
-        caller, origin = await self._person(request)
+        caller, origin = await self.person(request)
         (fqn,) = query(request, required=("fqn",))
         found = await self.people.versions(caller, str(fqn), origin)
         made = [{"version": v.version, "created": v.created.isoformat() if v.created else None} for v in found]
         return json_response({"fqn": fqn, "versions": made})
 
     async def write(self, request: web.Request) -> web.Response:
-        caller, origin = await self._person(request)
+        caller, origin = await self.person(request)
         fqn, encoded = text_fields(await read_json(request, MAX_WRITE_BYTES), ("fqn", "value"))
         version = await self.people.write(caller, str(fqn), _decode(str(encoded)), origin)
         return json_response({"fqn": fqn, "version": version})
 
     async def delete(self, request: web.Request) -> web.Response:
-        caller, origin = await self._person(request)
+        caller, origin = await self.person(request)
         fqn, version = text_fields(await read_json(request, MAX_WRITE_BYTES), ("fqn",), ("version",))
         await self.people.delete(caller, str(fqn), version, origin)
         return json_response({})
@@ -100,7 +100,7 @@ class Routes:
     async def _pod(self, request: web.Request) -> tuple[Caller, Origin]:
         return await self._identified(request, pod=True)
 
-    async def _person(self, request: web.Request) -> tuple[Caller, Origin]:
+    async def person(self, request: web.Request) -> tuple[Caller, Origin]:
         return await self._identified(request, pod=False)
 
     async def _identified(self, request: web.Request, *, pod: bool) -> tuple[Caller, Origin]:

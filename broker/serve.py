@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
 
+from broker.api.routes import Api
 from broker.app import build_app
 from broker.audit import Audit
 from broker.backends import Backends
@@ -102,7 +103,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         stack.push_async_callback(nodes.close)
     people = People(gate, parts.groups)
     routes = Routes(authenticator, Resolver(live.catalog, admins, reads, audit, metrics), people, audit, metrics, nodes)
-    await serve(build_app(routes, settings.max_requests), settings.listen, tls)
+    await serve(build_app(routes, settings.max_requests, Api(parts.groups, routes.person).table()), settings.listen, tls)
 
 
 def not_ready(live: LiveCatalog, tls: TlsFiles) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from broker.api.routes import Api
+from broker.api.routes import Api
 from broker.app import build_app
 from broker.audit import Audit, Origin
 from broker.backends import Backends
