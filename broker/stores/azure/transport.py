@@ -108,20 +108,16 @@ class OneOrigin(AioHttpTransport):  # type: ignore[misc]  # loaded by a __getatt
     async def send(self, request: Any, **options: Any) -> Any:
         if _origin(request.url) != self._origin:
             raise Fault(Malformed, f"{self._who} names another host to go on at, which is not asked")
-        failure: Fault | None = None
-        response = None
         try:
             response = await super().send(request, **options)
         except _PackedError:
-            failure = Fault(Malformed, f"{self._who} answers with a packed body, which was not asked for")
+            raise Fault(Malformed, f"{self._who} answers with a packed body, which was not asked for") from None
         except _TooLongError:
-            failure = Fault(TooLarge, f"{self._who} answers with more than {MAX_ANSWER_BYTES} bytes; it was not read on")
+            raise Fault(TooLarge, f"{self._who} answers with more than {MAX_ANSWER_BYTES} bytes; it was not read on") from None
         except Misconfigured as error:
-            failure = Fault(Misconfigured, error.message)
+            raise Fault(Misconfigured, error.message) from None
         except (AzureError, aiohttp.ClientError, OSError, ValueError) as error:
-            failure = self._explained(error)
-        if failure is not None:  # outside of the handler: the library's exception holds the request, and so the token
-            raise failure
+            raise self._explained(error) from None
         self._check(response)
         return response
 
@@ -165,8 +161,7 @@ class _Origin:
 def _origin(url: str) -> _Origin | None:
     try:
         parts = urlsplit(url)
-        # A user, or a backslash, which parsers read differently, makes it no origin of ours.
-        if parts.username is not None or parts.password is not None or "\\" in url:
+        if parts.username is not None or parts.password is not None:
             return None
         return _Origin(parts.scheme.lower(), (parts.hostname or "").lower(), parts.port or 443)
     except ValueError:

@@ -1,18 +1,22 @@
 """What becomes of reads, writes and deletions in a key vault, and of what the vault refuses."""
 
 import asyncio
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+import trustme
 
 from broker.errors import Disabled, InvalidRequest, Malformed, NotFound, SoftDeleted, StoreRefused, TooLarge, Unavailable
 from broker.stores.azure.client import AzureKeyVault
 from broker.stores.azure.names import PROBE
 from contract.values import SecretValue
-from tests.broker.stores.azure.opening import QUICK
+from tests.broker.stores.azure.opening import QUICK, client_trust
 from tests.broker.stores.azure.server import KeyVaultServer
 from tests.broker.stores.faults import FaultyProxy
 from tests.generic_server import Fault
@@ -169,8 +173,6 @@ async def test_a_conflict_that_is_not_explained_is_tried_again(proxy: FaultyProx
 
 
 async def test_waiting_for_a_deletion_ends(vault: KeyVaultServer, open_client: Callable[..., AzureKeyVault]) -> None:
-    from dataclasses import replace
-
     client = open_client(vault.url, patience=replace(QUICK, settle=0.1))
     await client.write(PATH, SecretValue(b"one"))
     vault.settle = 10_000
@@ -264,6 +266,31 @@ async def test_calls_at_once_log_in_once(vault: KeyVaultServer, client: AzureKey
     assert all(stored.value == SecretValue(b"value") for stored in found)
     assert len(vault.logins) == 1
     assert vault.count("GET") == 20
+
+
+async def test_calls_at_once_replace_an_expired_token_once(vault: KeyVaultServer, client: AzureKeyVault) -> None:
+    vault.put("smtp-key", "value")
+    vault.token_seconds = 0
+    await client.read("smtp-key")
+    vault.token_seconds = 3600
+    before = len(vault.logins)
+    await asyncio.gather(*(client.read("smtp-key") for _ in range(20)))
+    assert len(vault.logins) == before + 1
+
+
+async def test_the_library_and_the_trust_are_loaded_once_and_outside_of_the_event_loops_thread(
+    vault: KeyVaultServer, authority: trustme.CA, open_client: Callable[..., AzureKeyVault]
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def trust() -> ssl.SSLContext:
+        threads.append(threading.current_thread())
+        return client_trust(authority)
+
+    client = open_client(vault.url, trust=trust)
+    await asyncio.gather(*(client.healthy() for _ in range(5)))
+    assert len(threads) == 1
+    assert threads[0] is not threading.current_thread()
 
 
 async def test_no_value_leaves_before_the_vault_has_said_who_it_is(vault: KeyVaultServer, client: AzureKeyVault) -> None:

@@ -1,9 +1,9 @@
 """How requests leave: tried once, to this vault alone, and nothing of them in a log."""
 
-import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -43,6 +43,7 @@ CANARY = "canary-5d1e"
             r"may not do this \(403\)",
             None,
         ),
+        (Fault(status=403, headers=JSON | {"Retry-After": "1"}, body=b"{}"), StoreRefused, r"may not do this \(403\)", None),
         (Fault(status=418), Malformed, "found status 418, which Key Vault's API does not have", None),
         (Fault(status=200, headers=JSON, body=b"canary"), Malformed, r"something else than its API says \(200\)", None),
         (Fault(status=200, headers=JSON, body=b'["canary"]'), Malformed, r"something else than its API says \(200\)", None),
@@ -68,35 +69,40 @@ CANARY = "canary-5d1e"
         (Fault(raw=b"canary\r\n\r\n"), Unavailable, "the connection to the vault was lost, or its answer is not HTTP", None),
         (Fault(raw=b""), Unavailable, "the connection to the vault was lost", None),
         (Fault(reset=True), Unavailable, "the connection to the vault was lost", None),
-        (Fault(wait=1.0), Unavailable, "the vault has not done it within 0.3 s", None),
         (Half(), Unavailable, "the connection to the vault was lost", None),
     ],
 )
 async def test_each_fault_has_its_error_after_one_try(
     vault: KeyVaultServer,
     proxy: FaultyProxy,
-    open_client: Callable[..., AzureKeyVault],
+    proxied: AzureKeyVault,
     fault: Fault | Half,
     kind: type[BrokerError],
     said: str,
     wait: float | None,
 ) -> None:
-    from dataclasses import replace
-
-    client = open_client(proxy.url, patience=replace(QUICK, total=0.3))
-    version = await client.write(PATH, SecretValue(CANARY.encode()))
-    await asyncio.sleep(0)
+    version = await proxied.write(PATH, SecretValue(CANARY.encode()))
     proxy.requests.clear()
     proxy.faults = [fault]
     with pytest.raises(kind, match=said) as caught:
-        await client.read(PATH, version)
+        await proxied.read(PATH, version)
     assert type(caught.value) is kind
     assert str(caught.value).startswith(f"SecretStore kv: path '{PATH}' version '{version}'")
     assert getattr(caught.value, "retry_after", None) == wait
     assert "canary" not in repr(caught.value)
     assert caught.value.__context__ is caught.value.__cause__ is None
     assert len(proxy.requests) == (2 if kind is NotFound else 1), "one try; a 404 is followed by a look at what the vault keeps"
-    assert (await client.read(PATH)).value == SecretValue(CANARY.encode())
+    assert (await proxied.read(PATH)).value == SecretValue(CANARY.encode())
+
+
+async def test_a_vault_that_does_not_answer_in_time_is_left(
+    vault: KeyVaultServer, proxy: FaultyProxy, open_client: Callable[..., AzureKeyVault]
+) -> None:
+    client = open_client(proxy.url, patience=replace(QUICK, total=0.5))
+    await client.healthy()
+    proxy.faults = [Fault(wait=1.0)]
+    with pytest.raises(Unavailable, match="SecretStore kv: path '.*': the vault has not done it within 0.5 s"):
+        await client.read(PATH)
 
 
 async def test_a_write_that_is_throttled_is_not_repeated(vault: KeyVaultServer, proxy: FaultyProxy, proxied: AzureKeyVault) -> None:
@@ -270,6 +276,17 @@ async def test_no_log_holds_a_value_a_token_or_the_services_words(
     assert "token-" not in said
     assert "federated-token" not in said
     assert "Authorization" not in said
+
+
+async def test_the_librarys_loggers_say_nothing_where_an_operator_hears_all(
+    vault: KeyVaultServer, client: AzureKeyVault, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    vault.login_answers = [(400, {"error": CANARY, "error_description": CANARY})]
+    with pytest.raises(StoreRefused):
+        await client.read(PATH)
+    await client.healthy()
+    assert [record.getMessage() for record in caplog.records if record.name.startswith(("azure", "msal", "aiohttp"))] == []
 
 
 async def test_a_client_per_event_loop_leaves_nothing_open(vault: KeyVaultServer, authority: trustme.CA, tmp_path) -> None:
