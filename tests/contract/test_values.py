@@ -154,9 +154,12 @@ def test_equal_by_content() -> None:
 
 # Where a value is opened, file by file: each is one place to look at when asking where it could leak.
 REVEALED = {
+    "broker/api/answers.py": 1,
+    "broker/api/handlers.py": 2,  # calls of the service's `reveal`, which decides and audits
     "broker/client.py": 1,
     "broker/commands.py": 2,
     "broker/fields.py": 1,
+    "broker/groups/checks.py": 1,
     "broker/routes.py": 1,
     "broker/stores/aws/container.py": 1,
     "broker/stores/aws/logins.py": 1,

@@ -26,6 +26,7 @@ ALWAYS = [
         {"apiGroups": [""], "resources": ["nodes"], "verbs": READ},
         OURS,
         {"apiGroups": ["tfy-secret.dev"], "resources": ["secretstores/status", "secretgroups/status"], "verbs": ["patch"]},
+        {"apiGroups": ["tfy-secret.dev"], "resources": ["secretgroups"], "verbs": ["create", "patch", "delete"]},
     ]),
     ("ClusterRole", "tfy-secret-webhook", [
         {"apiGroups": [""], "resources": ["nodes"], "verbs": READ},
