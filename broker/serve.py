@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import structlog
+from aiohttp import web
 
 from broker.api.routes import Api
 from broker.app import build_app
@@ -22,9 +23,11 @@ from broker.conditions import Conditions
 from broker.errors import Misconfigured
 from broker.gate import Gate
 from broker.groups.assembly import assemble
+from broker.groups.service import Groups
 from broker.identity import Authenticator, TokenReviews
 from broker.limits import Limits
 from broker.metrics import Metrics
+from broker.page.opening import open_page
 from broker.people import People
 from broker.reads import Reads
 from broker.resolve import Resolver
@@ -32,6 +35,7 @@ from broker.routes import Routes
 from broker.settings import AUDIT_FILE, Settings
 from broker.stores.registry import StoreSettings, open_store
 from broker.tokens import StaticTokens
+from broker.uses import ClusterUses, NotKnown, Uses
 from contract.catalog import Catalog
 from service.catalog import LiveCatalog, open_catalog
 from service.kube import Kube, KubeError
@@ -103,7 +107,21 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         stack.push_async_callback(nodes.close)
     people = People(gate, parts.groups)
     routes = Routes(authenticator, Resolver(live.catalog, admins, reads, audit, metrics), people, audit, metrics, nodes)
-    await serve(build_app(routes, settings.max_requests, Api(parts.groups, routes.person).table()), settings.listen, tls)
+    tables = [Api(parts.groups, routes.person).table(), *_page(settings, kube, authenticator, audit, parts.groups, stack)]
+    await serve(build_app(routes, settings.max_requests, *tables), settings.listen, tls)
+
+
+def _page(
+    settings: Settings, kube: Kube | None, authenticator: Authenticator, audit: Audit, groups: Groups, stack: AsyncExitStack
+) -> list[list[web.RouteDef]]:
+    """The web page's routes; none where it is switched off."""
+    if not settings.page.served:
+        return []
+    uses: Uses = NotKnown()
+    if kube is not None:
+        uses = looking = ClusterUses(kube, settings.tenant)
+        stack.push_async_callback(looking.close)
+    return [open_page(settings.page, settings.tls_dir, authenticator, audit, groups, uses).table()]
 
 
 def not_ready(live: LiveCatalog, tls: TlsFiles) -> list[str]:

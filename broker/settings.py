@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from broker.page.settings import SETTINGS as PAGE_SETTINGS
+from broker.page.settings import PageSettings
 from broker.stores.addresses import Reach, parse_host
 from service.settings import (
     COMMON,
@@ -122,7 +124,7 @@ OWN: tuple[Setting[Any], ...] = (
     GROUP_CREATORS,
     REVEALS_PER_MINUTE,
 )
-SETTINGS: tuple[Setting[Any], ...] = COMMON + OWN
+SETTINGS: tuple[Setting[Any], ...] = COMMON + OWN + PAGE_SETTINGS
 
 # The command line's own (`python -m broker secret ...`).
 BROKER_URL_ENV = "TFY_SECRET_BROKER_URL"
@@ -154,6 +156,7 @@ class Settings:
     reach: Reach
     group_creators: frozenset[str]
     reveals_per_minute: int
+    page: PageSettings
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> "Settings":
@@ -181,6 +184,7 @@ class Settings:
             reach=Reach(reader.read(ALLOW_LOOPBACK_STORES), reader.read(STORE_HOSTS) or ()),
             group_creators=reader.read(GROUP_CREATORS),
             reveals_per_minute=reader.read(REVEALS_PER_MINUTE),
+            page=PageSettings.read(reader),
         )
         reader.faults += settings._contradictions(tls_dir)
         reader.finish()

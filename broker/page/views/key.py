@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from broker.errors import NotFound, Throttled
-from broker.groups.model import GroupView, KeyView, Revealed
+from broker.errors import BrokerError, Denied, NotFound, Throttled
+from broker.groups.model import GroupView, KeyView, Revealed, Versions
 from broker.http import OWN_HEADERS
 from broker.page.forms import Form
 from broker.page.headers import PAGE
@@ -60,7 +60,7 @@ async def find(visit: Visit) -> tuple[GroupView, KeyView]:
 
 async def page(visit: Visit, *, shown: Shown | None = None, problem: str | None = None, status: int = 200) -> web.Response:
     group, key = await find(visit)
-    versions = await visit.groups.versions(visit.caller, group.name, key.key, visit.origin)
+    versions, trouble = await _versions(visit, group, key)
     uses = await visit.parts.uses.of_key(group.name, key.key)
     return visit.page(
         "key.html",
@@ -68,12 +68,25 @@ async def page(visit: Visit, *, shown: Shown | None = None, problem: str | None 
         group=group,
         key=key,
         versions=versions,
+        trouble=trouble,
         uses=uses,
         shown=shown,
         hide_seconds=HIDE_SECONDS,
         snippets=snippets(key.fqn, key.key),
         problem=problem,
     )
+
+
+async def _versions(visit: Visit, group: GroupView, key: KeyView) -> tuple[Versions, str | None]:
+    """And why the store does not tell: the rest of the page is of use all the same."""
+    try:
+        return await visit.groups.versions(visit.caller, group.name, key.key, visit.origin), None
+    except Denied:
+        raise
+    except NotFound:
+        return Versions(()), None  # listed, and there is no value yet
+    except BrokerError as error:
+        return Versions(()), error.message
 
 
 def _file(key: str, revealed: Revealed) -> web.Response:

@@ -58,7 +58,7 @@ class Browser:
 class Site:
     """A page that serves, and what it is made of."""
 
-    def __init__(self, folder, trust, groups, settings=None, uses=None, authenticator=None, parts=None):
+    def __init__(self, folder, trust, groups, settings=None, uses=None, authenticator=None):
         self.folder, self.trust, self.groups = folder, trust, groups
         self.metrics = Metrics()
         self.audit_path = folder / "audit.log"

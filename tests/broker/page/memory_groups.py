@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - the interface is the service's
 """The management service in memory: for rules about the page, not about stores and resources. It decides with the real access rules."""
 
 from dataclasses import dataclass, field, replace
