@@ -73,7 +73,7 @@ CHANGES: tuple[tuple[str, Change], ...] = (
     (f"{KEY}/delete", key_forms.deleted),
     (f"{KEY}/undo", key_forms.undo),
     (f"{KEY}/restore", key_forms.restore),
-    (f"{KEY}/reveal", key.reveal),
+    (f"{KEY}/reveal", key.value),
 )
 WITH_VALUE: tuple[tuple[str, Change], ...] = (
     (f"{GROUP}/new-key", key_forms.create),

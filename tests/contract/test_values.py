@@ -160,7 +160,7 @@ REVEALED = {
     "broker/commands.py": 2,
     "broker/fields.py": 1,
     "broker/groups/checks.py": 1,
-    "broker/page/views/key.py": 2,
+    "broker/page/views/key.py": 3,  # one of them the service's `reveal`, which decides and audits
     "broker/page/views/key_forms.py": 1,
     "broker/routes.py": 1,
     "broker/stores/aws/container.py": 1,

@@ -32,7 +32,7 @@ async def show(visit: Visit) -> web.Response:
     return await page(visit)
 
 
-async def reveal(visit: Visit, form: Form) -> web.Response:
+async def value(visit: Visit, form: Form) -> web.Response:
     """The page with the value in it; or, as a file, the exact bytes."""
     group, key = await find(visit)
     version = form.text("version") or None
@@ -98,13 +98,13 @@ def _file(key: str, revealed: Revealed) -> web.Response:
 
 
 def _shown(key: str, revealed: Revealed) -> Shown:
-    value = revealed.value.reveal()
-    limit = envfile.cannot_carry(value, key)
+    content = revealed.value.reveal()
+    limit = envfile.cannot_carry(content, key)
     try:
-        text = value.decode()
+        text = content.decode()
         is_text = all(character.isprintable() or character in "\t\r\n" for character in text)
     except UnicodeDecodeError:
         is_text = False
     if not is_text:
-        text = binascii.b2a_base64(value, newline=False).decode()
-    return Shown(text, is_text, len(value), revealed.version, limit.sentence if limit else None)
+        text = binascii.b2a_base64(content, newline=False).decode()
+    return Shown(text, is_text, len(content), revealed.version, limit.sentence if limit else None)
