@@ -6,9 +6,9 @@ closed    | may be sent  | open, after `after` failures in a row and no answer i
 open      | is refused   | half open, when its seconds are over; each opening in a row is longer, up to `longest`
 half open | one may be   | closed by an answer, open again by a failure; a trial that tells nothing leaves the next one
 
-Any answer closes it, also a late one. The background probe closes it too, but the next failure then opens it at once and for longer:
-a store whose health looks good and whose reads fail does not get a new start each time. Calls that began before the circuit last
-opened or closed do not count as failures: they tell of the past. What a failure is decides `broker.guard`.
+Any answer closes it, also a late one. The background probe closes it too, but the next failure then opens it at once and for longer, and
+from then until an answer a good probe makes it half open and no more: health may look good where reads fail. Calls that began before the
+circuit last opened or closed do not count as failures: they tell of the past. What a failure is decides `broker.lane`.
 """
 
 from collections.abc import Callable
@@ -49,6 +49,7 @@ class Circuit:
         self._life: Ticket = 0
         self._until: float | None = None  # None: closed
         self._trial = False
+        self._by_probe = self._doubted = False  # closed by a probe; opened again after that
 
     @property
     def state(self) -> State:
@@ -78,6 +79,7 @@ class Circuit:
     def answered(self, ticket: Ticket) -> None:  # noqa: ARG002 - whenever it began, it tells that the store answers
         was_open = self._until is not None
         self._failures = self._openings = 0
+        self._by_probe = self._doubted = False
         self._close()
         if was_open:
             self._changed()
@@ -97,15 +99,21 @@ class Circuit:
 
     def probed(self) -> None:
         """The background probe was answered."""
-        if self._until is not None:
-            self._failures = self._after - 1
-            self._close()
-            self._changed()
+        if self._until is None:
+            return
+        if self._doubted:
+            self._until = min(self._until, self._timing.clock())
+            return
+        self._failures = self._after - 1
+        self._by_probe = True
+        self._close()
+        self._changed()
 
     def _open(self) -> None:
         seconds = min(self._longest, self._first * 2 ** min(self._openings, 16))
         self._until = self._timing.clock() + self._timing.uniform(seconds / 2, seconds)  # replicas do not come back together
         self._openings += 1
+        self._doubted = self._doubted or self._by_probe
         self._trial = False
         self._life += 1
 

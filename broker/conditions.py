@@ -4,57 +4,44 @@ object                       | Ready | reason
 ---------------------------- | ----- | -------------------------------------------------
 breaks a rule                | False | Invalid, with every sentence
 SecretStore that works       | True  | Available
-SecretStore that does not    | False | the store's code as a word (StoreRefused, Unavailable ...)
+SecretStore that does not    | False | what is wrong, as a word (StoreRefused, Sealed, Throttled, Unavailable ...)
 SecretGroup with its store   | True  | Available
 SecretGroup without          | False | StoreMissing
 
-Stores are probed in the background, without reading a secret; groups follow from the catalog. Only what is different is
-written, so replicas that see the same do not write in turns. Other people's conditions are kept.
+What is known of stores comes from `broker.probes`; groups follow from the catalog. Only what is different is written, so replicas that
+see the same do not write in turns. `lastTransitionTime` moves with the status alone. Other people's conditions are kept.
 """
 
 import asyncio
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from broker.backends import Backends
-from broker.errors import BrokerError
+from broker.probes import Probes
+from broker.readiness import AVAILABLE, Condition
 from contract.catalog import GROUP, STORE, Catalog
 from contract.keys import API_VERSION
-from contract.resources import SecretStore
 from service.catalog import PLURALS
 from service.kube import Conflict, Kube, KubeError
 from service.logs import describe
 
 log = structlog.get_logger()
-PROBE_SECONDS = 30.0
+ROUND_SECONDS = 30.0  # also without news: what others wrote over is put right
 SETTLE_SECONDS = 0.2  # a `kubectl apply` of many objects is one round
 PAGE = "500"
 MAX_MESSAGE = 1024  # characters; Kubernetes' own limit for a condition's message is 32 KiB
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    ready: bool
-    reason: str
-    message: str
-
-
-AVAILABLE = "Available"
-
-
 class Conditions:
-    """`start` begins to follow; `touch` is the catalog's on_change."""
+    """`start` begins to follow; `touch` is what catalog and probes call when something changed."""
 
-    def __init__(self, kube: Kube, catalog: Catalog, backends: Backends, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._kube, self._catalog, self._backends, self._now = kube, catalog, backends, now
+    def __init__(self, kube: Kube, catalog: Catalog, probes: Probes, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._kube, self._catalog, self._probes, self._now = kube, catalog, probes, now
         self._changed = asyncio.Event()
-        self._probed: dict[str, tuple[SecretStore, Condition]] = {}
         self._task: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
@@ -71,16 +58,11 @@ class Conditions:
                 await self._task
 
     async def _follow(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time() + _probe_interval()
         while True:
-            try:
-                async with asyncio.timeout_at(due):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ROUND_SECONDS * random.uniform(0.8, 1.2)):  # noqa: S311 - jitter between replicas
                     await self._changed.wait()
                 await asyncio.sleep(SETTLE_SECONDS)
-            except TimeoutError:
-                self._probed.clear()  # all stores again
-                due = loop.time() + _probe_interval()
             self._changed.clear()
             try:
                 await self.round()
@@ -90,25 +72,10 @@ class Conditions:
                 log.error("conditions_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
 
     async def round(self) -> None:
-        """Probe the stores that were not probed yet, and write what is different."""
-        await self._probe()
+        """Write what is different."""
         for kind in (STORE, GROUP):
             for found in await self._listed(kind):
                 await self._write(kind, found)
-
-    async def _probe(self) -> None:
-        stores = dict(self._catalog.stores)
-        self._probed = {name: probed for name, probed in self._probed.items() if stores.get(name) == probed[0]}
-        waiting = [store for name, store in stores.items() if name not in self._probed]
-        for store, condition in zip(waiting, await asyncio.gather(*map(self._probe_one, waiting)), strict=True):
-            self._probed[store.name] = (store, condition)
-
-    async def _probe_one(self, store: SecretStore) -> Condition:
-        try:
-            await self._backends.call(store, lambda client: client.healthy())
-        except BrokerError as error:
-            return Condition(False, "".join(word.capitalize() for word in error.code.split("_")), error.message)
-        return Condition(True, AVAILABLE, "the store answers")
 
     async def _listed(self, kind: str) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
@@ -145,18 +112,14 @@ class Conditions:
         if problems:
             return Condition(False, "Invalid", "; ".join(problems))
         if kind == STORE:
-            probed = self._probed.get(name)
-            return None if probed is None or self._catalog.stores.get(name) != probed[0] else probed[1]
+            store = self._catalog.stores.get(name)
+            return None if store is None else self._probes.known(store)
         group = self._catalog.groups.get(name)
         if group is None:
             return None
         if group.store in self._catalog.stores:
             return Condition(True, AVAILABLE, f"SecretStore '{group.store}' is there")
         return Condition(False, "StoreMissing", f"SecretStore '{group.store}' does not exist or cannot be used")
-
-
-def _probe_interval() -> float:
-    return PROBE_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311 - jitter between replicas
 
 
 def merged(conditions: list[dict[str, Any]], condition: Condition, generation: int, now: datetime) -> list[dict[str, Any]] | None:

@@ -1,6 +1,7 @@
 """What the broker counts, in a registry of its own. Labels are stable words and store names, never FQNs or callers."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -57,6 +58,9 @@ class Metrics:
         self.store_circuit_state = Gauge(
             "tfy_secret_broker_store_circuit_state", "A store's circuit: 0 closed, 1 half open, 2 open.", ["store"], registry=registry
         )
+        self.store_ready = Gauge(
+            "tfy_secret_broker_store_ready", "Whether the last background probe of a store was answered well.", ["store"], registry=registry
+        )
         self.store_waiting = Gauge("tfy_secret_broker_store_waiting", "Calls that wait for their try.", ["store"], registry=registry)
         self.store_slots = Gauge(
             "tfy_secret_broker_store_slots", "Calls that may run at once; fewer while a store asks for fewer.", ["store"], registry=registry
@@ -84,3 +88,7 @@ class Metrics:
     def forget_store(self, store: str) -> None:
         for gauge in (self.store_waiting, self.store_slots, self.store_circuit_state):
             gauge.remove(store)
+
+    def forget_ready(self, store: str) -> None:
+        with suppress(KeyError):
+            self.store_ready.remove(store)

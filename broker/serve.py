@@ -29,6 +29,7 @@ from broker.limits import Limits
 from broker.metrics import Metrics
 from broker.page.opening import open_page
 from broker.people import People
+from broker.probes import Probes
 from broker.reads import Reads
 from broker.resolve import Resolver
 from broker.routes import Routes
@@ -84,9 +85,13 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     authenticator = _authenticator(settings, kube, metrics)
     live.on_change(lambda: backends.keep_only(live.catalog.stores))
     live.on_change(_ProblemLog(live.catalog))
+    store_probes = Probes(backends, metrics)
+    stack.push_async_callback(store_probes.close)
+    live.on_change(lambda: store_probes.follow(live.catalog.stores))
     if kube is not None:
-        conditions = Conditions(kube, live.catalog, backends)
+        conditions = Conditions(kube, live.catalog, store_probes)
         live.on_change(conditions.touch)
+        store_probes.on_change(conditions.touch)
         conditions.start()
         stack.push_async_callback(conditions.close)
     await stack.enter_async_context(live)
@@ -146,7 +151,8 @@ def _stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tupl
     store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.reach, settings.tenant)
     limits = Limits(settings.store_concurrency, settings.store_queue)
     backends = Backends(lambda store: open_store(store, store_settings), limits, metrics)
-    reads = Reads(backends, Cache(settings.cache_seconds, settings.cache_bytes, time.monotonic), metrics, time.monotonic)
+    cache = Cache(settings.cache_seconds, settings.cache_bytes, time.monotonic, stale_seconds=settings.stale_seconds)
+    reads = Reads(backends, cache, metrics, time.monotonic, settings.max_requests)
     stack.push_async_callback(backends.close)
     stack.push_async_callback(reads.close)
     return backends, reads

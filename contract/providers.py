@@ -110,6 +110,24 @@ def _check_shape(place: str, value: Any, shape: Shape, problems: list[str]) -> N
     problems += [f"{place}.{name}: is missing" for name in missing]
 
 
+def files(provider: str, settings: Mapping[str, Any]) -> list[str]:
+    """The mounted files that the settings of a provider name: its credentials, in most cases. For settings that passed the check."""
+    return _files(settings, PROVIDERS.get(provider, {}))
+
+
+def _files(settings: Mapping[str, Any], shape: "Mapping[str, Field | Shape | OneOf | Named]") -> list[str]:
+    found: list[str] = []
+    for name, value in settings.items():
+        known = shape.get(name)
+        if isinstance(known, Field):
+            found += [value] * (known.accepts is FILE.accepts)
+        elif isinstance(known, Named):
+            found += list(value.values()) if known.each.accepts is FILE.accepts else []
+        elif known is not None:
+            found += _files(value, known.choices if isinstance(known, OneOf) else known)
+    return found
+
+
 def required(known: Field | OneOf | Named) -> bool:
     return isinstance(known, OneOf) or (isinstance(known, Field) and known.required)
 

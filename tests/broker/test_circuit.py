@@ -111,7 +111,11 @@ def test_a_probe_closes_and_the_next_failure_opens_for_longer(circuit, changes):
     fail(circuit)
     assert circuit.left_alone() == 2 * FIRST_SECONDS
     circuit.probed()
-    circuit.answered(circuit.begin())
+    assert (circuit.state, changes[2:]) == (State.HALF_OPEN, [State.OPEN]), "no longer believed, but one call may try"
+    trial = circuit.begin()
+    circuit.probed()
+    assert circuit.begin() is None, "one"
+    circuit.answered(trial)
     fail(circuit, AFTER - 1)
     assert circuit.state is State.CLOSED, "a read that was answered is a new start"
 
@@ -134,6 +138,7 @@ class Machine(RuleBasedStateMachine):
         self.flying = []  # tickets
         self.row = 0  # failures that may count, since the last answer
         self.trial = None
+        self.probed_since_answer = False
 
     @rule()
     def begin(self):
@@ -160,7 +165,7 @@ class Machine(RuleBasedStateMachine):
     def answered(self, data):
         ticket, _, _ = self.end(data)
         self.circuit.answered(ticket)
-        self.row, self.trial = 0, None
+        self.row, self.trial, self.probed_since_answer = 0, None, False
         assert self.circuit.state is State.CLOSED
 
     @precondition(lambda self: self.flying)
@@ -186,10 +191,14 @@ class Machine(RuleBasedStateMachine):
 
     @rule()
     def probed(self):
-        if self.circuit.state is not State.CLOSED:
-            self.row, self.trial = AFTER - 1, None
+        before = self.circuit.state
         self.circuit.probed()
-        assert self.circuit.state is State.CLOSED
+        after = self.circuit.state
+        if before is not State.CLOSED and after is State.CLOSED:
+            assert not self.probed_since_answer, "believed once"
+            self.row, self.trial, self.probed_since_answer = AFTER - 1, None, True
+        elif before is not State.CLOSED:
+            assert after is State.HALF_OPEN
 
     @rule(seconds=st.floats(0.1, 40))
     def time_passes(self, seconds):

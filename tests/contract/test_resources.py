@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from contract.providers import files
 from contract.resources import AllowRule, ResourceError, SecretGroup, SecretStore, parse_group, parse_store
 
 API = "tfy-secret.dev/v1alpha1"
@@ -238,3 +239,14 @@ def test_found_text_is_cut() -> None:
     with pytest.raises(ResourceError) as caught:
         parse_group(group(store="ssm", keys=["x " * 100]))
     assert caught.value.problems == [f"spec.keys[0]: found '{'x ' * 30}...'; allowed: letters, digits, '.', '_' and '-'"]
+
+
+def test_the_files_that_a_provider_names() -> None:
+    """What must be looked at for a credential that changed: files alone, wherever the shape has them."""
+    auth = {"appRole": {"roleIdFile": "/role", "secretIdFile": "/secret", "path": "/not/a/file"}}
+    assert files("vault", {"address": "https://v", "mount": "/kv", "caFile": "/ca", "auth": auth}) == ["/ca", "/role", "/secret"]
+    assert files("vault", {"auth": {"tokenFile": "/token"}}) == ["/token"]
+    assert files("vault", {"auth": {"kubernetes": {"role": "/r"}}}) == []
+    assert files("generic", {"baseUrl": "https://x", "headerFiles": {"A": "/a", "B": "/b"}}) == ["/a", "/b"]
+    assert files("truefoundry", {"baseUrl": "https://x", "tokenFile": "/t"}) == ["/t"]
+    assert files("embedded", {}) == files("unheard-of", {"tokenFile": "/t"}) == []
