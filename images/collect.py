@@ -10,24 +10,31 @@ what runs. The same input gives the same bytes: run it with PYTHONHASHSEED=0.
 
 import py_compile
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from images.elf import stripped
 from images.libraries import copy_file, copy_libraries
 
 OURS = ("contract", "service", "webhook", "broker", "initcontainer")
 USER = 65532
 
 _PIP_NOTES = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json")  # they hold the path of this checkout, and are of use to pip alone
-_UNUSED_SUFFIXES = (".a", ".c", ".h", ".pyi", ".pyx", ".pxd", ".pyc", ".exe", ".md", ".rst")
+_UNUSED_SUFFIXES = (".a", ".c", ".h", ".pyi", ".pyx", ".pxd", ".pyc", ".exe", ".md", ".rst", ".proto")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`packages` is where they go: the standard library's folder (found without `site`, the quickest start), or a folder of their own."""
+    """`packages` is where they go: the standard library's folder (found without `site`, the quickest start), or a folder of their own.
+
+    `unused` are paths in packages that stay behind, as patterns; one that begins with `!` is kept, whatever others say.
+    """
 
     dropped: frozenset[str]
     packages: str | None
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, name: str) -> "Profile":
@@ -38,7 +45,13 @@ class Profile:
                 section = sections.setdefault(text.strip("[]"), [])
             elif text:
                 section += text.split()
-        return cls(frozenset(sections["all"] + sections.get(name, [])), None if name == "init" else "app")
+        return cls(frozenset(sections["all"] + sections.get(name, [])), None if name == "init" else "app", tuple(sections["packages"]))
+
+    def uses(self, path: Path) -> bool:
+        """`*` takes in what is below, as far as it goes; a folder that stays behind is not looked into."""
+        name = path.as_posix()
+        kept = any(fnmatchcase(name, rule[1:]) for rule in self.unused if rule.startswith("!"))
+        return kept or not any(fnmatchcase(name, rule) for rule in self.unused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,8 @@ def collect(profile: Profile, base: Base, out: Path, sources: list[Path]) -> Non
     copy_stdlib(profile, base, out)
     packages = Path(profile.packages) if profile.packages else base.stdlib
     for source in sources:
-        copy_packages(source, out / packages)
+        copy_packages(source, out / packages, profile)
+    strip_tree(out / packages)
     compile_tree(out, packages)
     copy_libraries(base.root, base.python, out)
     copy_licences(base, out)
@@ -82,19 +96,21 @@ def copy_stdlib(profile: Profile, base: Base, out: Path) -> None:
             copy(path, out / base.stdlib / "lib-dynload" / path.name)
 
 
-def copy_packages(source: Path, target: Path) -> None:
-    """Wheels that were installed with `pip --target`, or our own folders. Command line scripts stay behind."""
+def copy_packages(source: Path, target: Path, profile: Profile) -> None:
+    """Wheels that were installed with `pip --target`, or our own folders. Command line scripts and what nobody uses stay behind."""
     for path in sorted(source.iterdir()):
         if path.name not in ("bin", "__pycache__"):
-            copy(path, target / path.name)
+            copy(path, target / path.name, lambda path: profile.uses(path.relative_to(source)))
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(source: Path, target: Path, wanted: Callable[[Path], bool] = lambda _: True) -> None:
+    if not wanted(source):
+        return
     if source.is_dir():
         if source.name in ("__pycache__", "test", "tests", "idle_test"):
             return
         for path in sorted(source.iterdir()):
-            copy(path, target / path.name)
+            copy(path, target / path.name, wanted)
     elif source.exists() and source.name not in _PIP_NOTES and not source.name.endswith(_UNUSED_SUFFIXES):
         copy_file(source, target)
 
@@ -108,6 +124,11 @@ def compile_tree(out: Path, packages: Path) -> None:
         py_compile.compile(str(source), str(cache), f"/{source.relative_to(out)}", doraise=True, invalidation_mode=mode)
         if not own:
             source.unlink()
+
+
+def strip_tree(packages: Path) -> None:
+    for path in sorted(packages.rglob("*.so*")):
+        path.write_bytes(stripped(path.read_bytes()))
 
 
 def copy_licences(base: Base, out: Path) -> None:

@@ -2,14 +2,23 @@
 
 import hashlib
 import importlib.util
+import io
+import json
+import os
+import platform
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
+import uvloop
 
+from broker.stores.registry import PROVIDERS
+from images import check, open_stores
 from images.collect import Base, Profile, collect
-from images.elf import Wants, wants
+from images.elf import Wants, stripped, wants
 from images.libraries import find_library, inside
 from tests.manifests.built import ROOT
 
@@ -20,6 +29,19 @@ for name in {modules!r}:
     importlib.import_module(name)
 print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 """
+
+# Every file that is opened below the packages' folder while the stores are opened: modules and what they read.
+OPEN_ALL = """
+import runpy, sys
+seen = set()
+sys.addaudithook(lambda event, args: seen.add(args[0]) if event == "open" and isinstance(args[0], str) else None)
+sys.path[:0] = {path!r}
+sys.argv[1:] = [{folder!r}]
+runpy.run_module("images.open_stores", run_name="__main__")
+print(*sorted(name for name in seen if name.startswith({packages!r})), sep="\\n")
+"""
+PACKAGES = Path(pytest.__file__).parents[1]
+ARCHIVE = ROOT / "build/images" / f"webhook-{'arm64' if platform.machine() == 'aarch64' else 'amd64'}.tar"
 
 
 @pytest.mark.parametrize(
@@ -37,6 +59,53 @@ def test_nothing_is_left_out_that_the_programs_import(profile: str, packages: li
     assert done.returncode == 0, done.stderr
     assert set(packages) <= set(done.stdout.split())
     assert set(done.stdout.split()) & Profile.load(profile).dropped == set()
+
+
+def test_no_store_opens_what_stays_behind(tmp_path: Path) -> None:
+    """Each provider's client loads what it needs, and asks a server that is not there: none of that is in the list of what is unused."""
+    code = OPEN_ALL.format(path=[str(ROOT), str(PACKAGES)], folder=str(tmp_path), packages=str(PACKAGES))
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-B", "-W", "error", "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    met = dict(line.split()[1:] for line in lines if line.startswith("store: "))
+    assert met == {provider: "ok" if provider == "embedded" else "unavailable" for provider in PROVIDERS}
+    opened = [Path(line).relative_to(PACKAGES) for line in lines if line.startswith(str(PACKAGES))]
+    opened = [path.parent.parent / f"{path.name.partition('.')[0]}.py" if path.suffix == ".pyc" else path for path in opened]
+    assert any("botocore/data" in str(path) for path in opened), "the hook sees files of data too"
+    profile = Profile.load("webhook")
+    assert [str(path) for path in opened if not all(profile.uses(part) for part in (path, *path.parents))] == []
+
+
+def test_what_stays_behind_is_a_pattern_and_an_exception_to_it() -> None:
+    profile = Profile(frozenset(), None, ("data/*", "!data/ssm", "!data/ssm/*", "one/two", "*-stubs"))
+    used = {
+        name: profile.uses(Path(name))
+        for name in ("data", "data/ec2", "data/ssm", "data/ssm/x/y.json", "one", "one/two", "one/two3", "a-stubs")
+    }
+    assert [name for name, kept in used.items() if not kept] == ["data/ec2", "one/two", "a-stubs"]
+
+
+def test_a_providers_needs_are_known_to_the_check() -> None:
+    """Whoever adds a provider says here how it is opened."""
+    assert set(PROVIDERS) <= set(open_stores.stores("/token"))
+
+
+def test_a_stripped_library_is_smaller_and_loads_the_same(tmp_path: Path) -> None:
+    """Symbols and debugging information go; what the loader reads stays to the byte."""
+    (source,) = Path(uvloop.__file__).parent.glob("loop*.so")
+    target = tmp_path / source.name
+    target.write_bytes(stripped(source.read_bytes()))
+    assert target.stat().st_size < source.stat().st_size / 3, "most of this wheel is debugging information"
+    assert wants(target) == wants(source)
+    assert stripped(target.read_bytes()) == target.read_bytes()
+    assert stripped(b"text") == b"text"
+    shutil.copytree(Path(uvloop.__file__).parent, tmp_path / "uvloop", ignore=shutil.ignore_patterns("*.pyx", "*.c"))
+    target.replace(tmp_path / "uvloop" / target.name)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import asyncio, uvloop; print(uvloop.__file__, uvloop.run(asyncio.sleep(0, 7)))"
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(tmp_path / "uvloop/__init__.py"), "7"]
 
 
 def test_an_elf_file_says_what_it_is_linked_to() -> None:
@@ -123,3 +192,60 @@ def test_the_root_holds_bytecode_our_sources_and_nothing_else(tmp_path: Path, pr
 def test_a_base_without_python_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"no python3\.11"):
         Base.find(tmp_path)
+
+
+def archive(path: Path, *layers: dict[str, str]) -> Path:
+    """A docker-archive of these files."""
+
+    def packed(files: dict[str, bytes]) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w") as tar:
+            for name, content in files.items():
+                found = tarfile.TarInfo(name)
+                found.size = len(content)
+                tar.addfile(found, io.BytesIO(content))
+        return out.getvalue()
+
+    made = {f"{number}.tar": packed({name: text.encode() for name, text in files.items()}) for number, files in enumerate(layers)}
+    config = {"config": {"Env": ["A=1=2", "B="]}}
+    manifest = [{"Config": "config.json", "Layers": list(made)}]
+    path.write_bytes(packed({"manifest.json": json.dumps(manifest).encode(), "config.json": json.dumps(config).encode(), **made}))
+    return path
+
+
+def test_an_image_is_unpacked_layer_over_layer(tmp_path: Path) -> None:
+    made = archive(tmp_path / "image.tar", {"a": "one", "b": "one"}, {"b": "two"})
+    (tmp_path / "root").mkdir()
+    assert check.unpack(made, tmp_path / "root") == {"A": "1=2", "B": ""}
+    assert [(tmp_path / "root" / name).read_text() for name in "ab"] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "faults"),
+    [
+        (0, "store: generic unavailable\nstore: embedded ok\nother: x y\n", []),
+        (0, "store: generic misconfigured\nstore: embedded ok\n", ["generic: misconfigured"]),
+        (1, "store: generic unavailable\n", ["it ended with 1 after 1 stores: ModuleNotFoundError: x"]),
+        (0, "", ["it ended with 0 after 0 stores: ModuleNotFoundError: x"]),
+    ],
+)
+def test_what_the_stores_met_inside_is_judged(code: int, out: str, faults: list[str]) -> None:
+    done = subprocess.CompletedProcess([], code, out, "Traceback\nModuleNotFoundError: x\n")
+    assert check._faults(done) == faults
+
+
+def fresh() -> bool:
+    """Whether `make images` has been run since the sources changed."""
+    files = [path for name in ("broker", "contract", "service", "images") for path in (ROOT / name).rglob("*.py")]
+    return ARCHIVE.exists() and all(path.stat().st_mtime < ARCHIVE.stat().st_mtime for path in files)
+
+
+@pytest.mark.skipif(not fresh() or os.geteuid() != 0, reason="make images, as root, on these sources")
+def test_every_store_opens_inside_the_image_that_was_built() -> None:
+    """`make images` looks at it too, and that the image is small enough."""
+    assert check.check(ARCHIVE) == []
+
+
+def test_the_sizes_that_an_image_may_have() -> None:
+    """Compressed, in MB: images/build stops at more."""
+    assert "case $1 in init) limit=12 ;; webhook) limit=40 ;; esac" in (ROOT / "images/build").read_text()
