@@ -56,7 +56,7 @@ class TrueFoundry:
     def __init__(self, store: SecretStore, settings: StoreSettings, *, patience: Patience | None = None) -> None:
         self.place = place = f"SecretStore {store.name}"
         url = settings.reach.check_url(f"{place}: truefoundry.baseUrl", store.settings["baseUrl"])
-        fix = "put an API key or a cluster's token of TrueFoundry there, on one line"
+        fix = "put a token of TrueFoundry's there, such as the cluster's, on one line"
         self._token = CredentialFile(f"{place}: truefoundry.tokenFile", store.settings["tokenFile"], fix)
         self._tenants = {tenant.casefold() for tenant in (settings.tenant, re.split("[/:]", store.fqn)[0]) if tenant}
         self._exchange = Exchange(place, url, HeaderFiles(place, {}), reach=settings.reach, patience=patience)

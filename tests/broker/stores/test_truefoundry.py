@@ -21,6 +21,7 @@ from broker.errors import (
     Unavailable,
     Unsupported,
 )
+from broker.lookup import store_settings
 from broker.stores.addresses import Reach
 from broker.stores.exchange import Patience
 from broker.stores.registry import StoreSettings, open_store
@@ -161,7 +162,7 @@ async def test_a_token_file_that_changes_is_what_is_sent_next(server: TrueFoundr
     (tmp_path / "token").write_text("rotated")
     assert (await client.read(PATH)).value == SecretValue(b"v")
     (tmp_path / "token").unlink()
-    with pytest.raises(Misconfigured, match="truefoundry.tokenFile: file .*token cannot be read: No such file .*To fix: put an API key"):
+    with pytest.raises(Misconfigured, match="truefoundry.tokenFile: file .*token cannot be read: No such file .*To fix: put a token of TrueFoundry's there"):
         await client.read(PATH)
 
 
@@ -245,6 +246,10 @@ async def test_check_store_says_that_it_is_read_only(server: TrueFoundryServer, 
     assert "this store is read-only" in out.getvalue() and "2 PASS, 1 SKIP" in out.getvalue()
     server.token = "another"
     assert await run_check(store, StoreSettings(reach=Reach(allow_loopback=True)), io.StringIO()) == 1
+
+
+def test_the_command_line_knows_the_tenant_too() -> None:
+    assert store_settings({"TFY_SECRET_TENANT": "acme"}).tenant == "acme"
 
 
 async def test_a_manifest_opens_it() -> None:

@@ -3,7 +3,7 @@
 bao = shared()
 mount = bao.mount(2)
 bao.call("POST", f"{mount}/data/x", {"data": {"a": "b"}})
-bao.url, bao.tls_url, bao.authority, bao.token(BROKER_POLICY.format(mount=mount))
+bao.url, bao.tls_url, bao.authority, bao.token(POLICY[2].format(mount=mount))
 """
 
 import atexit
@@ -24,12 +24,14 @@ import trustme
 # The smallest policies, as docs/stores/vault.md gives them; a test compares.
 POLICY = {
     2: """
-path "{mount}/data/*"     {{ capabilities = ["create", "update", "read"] }}
-path "{mount}/metadata/*" {{ capabilities = ["read", "delete"] }}
-path "{mount}/destroy/*"  {{ capabilities = ["update"] }}
+path "{mount}/data/tfy-secret/*"     {{ capabilities = ["create", "update", "read"] }}
+path "{mount}/metadata/tfy-secret/*" {{ capabilities = ["read", "delete"] }}
+path "{mount}/destroy/tfy-secret/*"  {{ capabilities = ["update"] }}
+path "{mount}/data/*"                {{ capabilities = ["read"] }}
 """,
     1: """
-path "{mount}/*" {{ capabilities = ["create", "update", "read", "delete"] }}
+path "{mount}/tfy-secret/*" {{ capabilities = ["create", "update", "read", "delete"] }}
+path "{mount}/*"            {{ capabilities = ["read"] }}
 """,
 }
 _CONFIG = """

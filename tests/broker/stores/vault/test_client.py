@@ -44,17 +44,17 @@ async def test_a_version_in_the_manifest_is_not_asked_for(proxy: FaultyProxy, op
     assert asked(proxy, "/sys/internal/ui/mounts/") == 0
 
 
-async def test_a_version_that_is_wrong_is_told(bao: Bao, open_vault: Open, kv1: str, kv2: str) -> None:
+async def test_a_version_that_is_wrong_is_told(bao: Bao, open_vault: Open, tmp_path: Path, kv1: str, kv2: str) -> None:
     client = open_vault(kv2, kvVersion=1)
     with pytest.raises(Misconfigured, match=f"mount '{kv2}': found KV version 2, not 1. To fix: remove vault.kvVersion"):
         await client.healthy()
-    root = bao.token(POLICY[1].format(mount=kv2))
-    (Path(client._session.tokens._login._file.file)).write_text(root)
+    (tmp_path / "token").write_text(bao.root)
     with pytest.raises(Misconfigured, match="the mount is of KV version 2, not 1"):
         await client.read(PATH)
     client = open_vault(kv1, kvVersion=2)
     with pytest.raises(Misconfigured, match="found KV version 1, not 2"):
         await client.healthy()
+    (tmp_path / "token").write_text(bao.root)
     with pytest.raises(Malformed, match="found status 204"):
         await client.write(PATH, VALUE)
 
@@ -79,7 +79,7 @@ async def test_a_doubt_that_cannot_be_cleared_leaves_the_first_error(proxy: Faul
 
 
 async def test_a_mount_that_was_made_anew_with_another_version(bao: Bao, open_vault: Open, clock: Clock, tmp_path: Path, kv2: str) -> None:
-    (tmp_path / "any").write_text(bao.token(POLICY[1].format(mount=kv2)))
+    (tmp_path / "any").write_text(bao.root)
     client = open_vault(kv2, auth={"tokenFile": str(tmp_path / "any")})
     await client.write(PATH, VALUE)
     bao.call("DELETE", f"sys/mounts/{kv2}")

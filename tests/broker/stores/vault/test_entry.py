@@ -14,7 +14,7 @@ from contract.values import SecretValue
 from contract.wire import MAX_VALUE_BYTES
 
 
-TEXTS = st.text(st.sampled_from("a\0\n\r\"\\<&\u00e4\u2028\ufeff\U0001f511"), max_size=40)
+TEXTS = st.text(st.sampled_from('a\0\n\r"\\<&\u00e4\u2028\ufeff\U0001f511'), max_size=40)
 
 
 @given(st.one_of(st.binary(max_size=200), TEXTS.map(str.encode)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import FieldNotFound, NotFound, SoftDeleted, Unavailable, Unsupported
+from broker.errors import FieldNotFound, NotFound, SoftDeleted, StoreRefused, Unavailable, Unsupported
 from broker.fields import pick
 from broker.stores.vault.client import Vault
 from contract.values import SecretValue
@@ -57,7 +57,8 @@ async def test_own_paths_are_read_alone(bao: Bao, open_vault: Open, kv2: str) ->
     for call in (client.write("/x", VALUE), client.delete("/x"), client.delete("/x", "1")):
         with pytest.raises(Unsupported, match="path '/x': the broker writes and deletes managed secrets alone"):
             await call
-    assert [version.version for version in await client.versions("/x")] == ["1"]
+    with pytest.raises(StoreRefused, match=f"capability 'read' on '{kv2}/metadata/x'"):
+        await client.versions("/x")  # which nobody asks of an own path, so the smallest policy lacks it
 
 
 async def test_an_older_version_by_its_number(bao: Bao, open_vault: Open, kv2: str) -> None:
