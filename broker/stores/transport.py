@@ -4,6 +4,7 @@ Decides nothing about a store's protocol. The certificates are those of the syst
 or of a file that the SecretStore names.
 """
 
+import asyncio
 import os
 import socket
 import ssl
@@ -140,10 +141,15 @@ class _VettedTransport(httpx.AsyncHTTPTransport):
 
 
 class VettedBackend(httpcore.AnyIOBackend):
-    """Resolves a name, checks each address, and connects to the address it has checked."""
+    """Resolves a name, checks each address, and connects to the address it has checked.
+
+    Those who want the same name share one lookup: a resolver that hangs holds one of the few threads that all stores look names up in,
+    not one for each call.
+    """
 
     def __init__(self, *, reach: Reach) -> None:
         self._reach = reach
+        self._lookups: dict[tuple[str, int], asyncio.Task[list[str]]] = {}
 
     async def connect_tcp(
         self,
@@ -153,7 +159,7 @@ class VettedBackend(httpcore.AnyIOBackend):
         *rest: Any,
         **named: Any,
     ) -> httpcore.AsyncNetworkStream:
-        addresses = await _resolve(host, port, timeout)
+        addresses = await self._resolve(host, port, timeout)
         for address in addresses:
             self._reach.check_address(f"'{shorten(host)}' resolves to {address}, which", host, ip_address(address.partition("%")[0]))
         failure: Exception = httpcore.ConnectError("no address")
@@ -164,13 +170,25 @@ class VettedBackend(httpcore.AnyIOBackend):
                 failure = error
         raise failure
 
+    async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:  # noqa: ASYNC109 - as above
+        lookup = self._lookups.get((host, port))
+        if lookup is None:
+            lookup = self._lookups[host, port] = asyncio.get_running_loop().create_task(_addresses(host, port))
+            lookup.add_done_callback(lambda done: self._looked_up((host, port), done))
+        try:
+            with anyio.fail_after(timeout):
+                return await asyncio.shield(lookup)
+        except TimeoutError as error:
+            raise httpcore.ConnectTimeout("the name is not resolved in time") from error
+        except (OSError, UnicodeError) as error:
+            raise httpcore.ConnectError("the name cannot be resolved") from error
 
-async def _resolve(host: str, port: int, timeout: float | None) -> list[str]:  # noqa: ASYNC109 - as above
-    try:
-        with anyio.fail_after(timeout):
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except TimeoutError as error:
-        raise httpcore.ConnectTimeout("the name is not resolved in time") from error
-    except (OSError, UnicodeError) as error:
-        raise httpcore.ConnectError("the name cannot be resolved") from error
+    def _looked_up(self, name: tuple[str, int], done: asyncio.Task[list[str]]) -> None:
+        del self._lookups[name]
+        if not done.cancelled():
+            done.exception()  # those who waited for it may have gone
+
+
+async def _addresses(host: str, port: int) -> list[str]:
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
