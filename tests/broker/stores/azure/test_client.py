@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 import trustme
 
+from broker.check_store import check_store
 from broker.errors import Disabled, InvalidRequest, Malformed, NotFound, SoftDeleted, StoreRefused, TooLarge, Unavailable
 from broker.stores.azure.client import AzureKeyVault
 from broker.stores.azure.names import PROBE
@@ -371,3 +372,11 @@ def test_nothing_of_azure_is_loaded_until_a_call_is_made() -> None:
         [sys.executable, "-W", "error", "-c", program], check=False, env=environ, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.splitlines() == ["AzureKeyVault", "[]"], done.stderr
+
+
+async def test_check_store_finds_that_a_vault_keeps_the_contract(vault: KeyVaultServer, client: AzureKeyVault) -> None:
+    vault.settle = 1
+    rows = await check_store(client)
+    assert [row for row in rows if row.verdict == "FAIL"] == []
+    assert [row.name for row in rows if row.verdict == "SKIP"] == ["value kept exactly: 1 MiB"]
+    assert vault.secrets == {}
