@@ -201,7 +201,9 @@ class _Reading:
         return tuple(made)
 
     def _nothing_between(self, start: int, end: int) -> None:
-        at = self._text.find(SCHEME, start, end) if start < end else -1
+        """A name that lies, if only by a part, outside of strings."""
+        beside = len(SCHEME) - 1
+        at = self._text.find(SCHEME, max(0, start - beside), end + beside) if start <= end else -1
         if at >= 0:
             self._tell(at, "a reference where no value stands", "references in values", "put it into the value, in quotes")
 
@@ -231,6 +233,8 @@ class _Places:
 
 def render(template: Template, value_of: "Callable[[Fqn], bytes | None]") -> bytes:
     """The file with all values in place; None, for a name that is absent and optional, adds nothing. Raises RenderError."""
+    if not template.slots:
+        return template.text.encode(*_BYTES)
     text, written = template.text, _format(template.format).written
     sentences: list[str] = []
     contents: dict[int, str] = {}

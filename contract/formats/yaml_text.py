@@ -326,6 +326,7 @@ class _Scanner:
         if ended == "\t":
             raise self._fault("a tab outside of quotes", "blanks, and tabs inside quotes", "use blanks, or put the text into quotes")
         if (ended and ended in "[{") or (ended == ":" and (text[end + 1 : end + 2] or "\n") in ",[]{}"):
+            self.at = begun
             found = f"'{ended}' in text without quotes, inside [ ] or {{ }}"
             raise self._fault(found, "quotes around a reference in a flow collection", 'write "${tfy-secret://...}"')
         self.found.append((KEY if ended == ":" else VALUE, begun, self.at, content))

@@ -1,0 +1,1 @@
+"""Each format against the programs that read it."""
