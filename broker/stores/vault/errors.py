@@ -36,6 +36,7 @@ def _only(status: int) -> range:
 
 _RULES = (
     _Rule(_only(400), "upgrading from non-versioned", Unavailable, "the mount is being upgraded to KV version 2"),
+    _Rule(range(400, 600), "relative paths not supported", InvalidRequest, "the store takes no '..' within a name. To fix: use another"),
     _Rule(_only(400), "", InvalidRequest, "the store says that the path, version or value is not acceptable (400)"),
     _Rule(_only(403), "", StoreRefused, "the store refuses (403). To fix: give the broker's role a policy with {needed}"),
     _Rule(_only(404), "namespace not found", Misconfigured, "the store has no such namespace. To fix: correct vault.namespace"),

@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -38,6 +38,8 @@ Open = Callable[..., Vault]
     [
         (400, "Upgrading from non-versioned to versioned data.", Unavailable, "the mount is being upgraded to KV version 2"),
         (400, "", InvalidRequest, "the path, version or value is not acceptable (400)"),
+        (400, "relative paths not supported", InvalidRequest, "the store takes no '..' within a name. To fix: use another"),
+        (500, "relative paths not supported", InvalidRequest, "the store takes no '..' within a name"),
         (403, "permission denied", StoreRefused, "the store refuses (403). To fix: give the broker's role a policy with capability 'x'"),
         (404, "namespace not found", Misconfigured, "the store has no such namespace. To fix: correct vault.namespace"),
         (404, 'no handler for route "kv/x".', Misconfigured, "nothing is mounted there. To fix: correct vault.mount"),
@@ -77,13 +79,6 @@ def test_an_answer_of_something_else_is_judged_by_its_status(body: bytes) -> Non
 
 
 # --- states of the real server -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def sealed(bao: Bao) -> Iterator[None]:
-    bao.seal()
-    yield
-    bao.unseal()
 
 
 async def test_sealed_is_told_and_passes(bao: Bao, open_vault: Open, kv2: str) -> None:
