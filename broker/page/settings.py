@@ -109,7 +109,7 @@ class PageSettings:
             reader.faults += [
                 f"{setting.name}: is given without {OIDC_ISSUER.name}; give both, or remove it"
                 for setting, value in ((OIDC_CLIENT_ID, client_id), (OIDC_CLIENT_SECRET_FILE, secret_file))
-                if value
+                if value and not reader.given(OIDC_ISSUER)
             ]
             return cls(served, session_minutes, public_url)
         reader.faults += [

@@ -27,6 +27,9 @@ ALWAYS = [
         OURS,
         {"apiGroups": ["tfy-secret.dev"], "resources": ["secretstores/status", "secretgroups/status"], "verbs": ["patch"]},
         {"apiGroups": ["tfy-secret.dev"], "resources": ["secretgroups"], "verbs": ["create", "patch", "delete"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]},
+        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["list"]},
     ]),
     ("ClusterRole", "tfy-secret-webhook", [
         {"apiGroups": [""], "resources": ["nodes"], "verbs": READ},
