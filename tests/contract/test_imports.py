@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTRACT = sorted(path.stem for path in (ROOT / "contract").glob("*.py") if path.stem != "__init__")
 # What the init container loads of the contract.
-LEAN = ("fqn", "plan", "wire", "values", "envfile", "keys", "record", "strict")
+LEAN = ("fqn", "plan", "wire", "values", "envfile", "keys", "record", "strict", "references", "template")
+FORMATS = sorted(f"formats.{path.stem}" for path in (ROOT / "contract/formats").glob("*_*.py"))
 
 _PRINT_FOREIGN = """
 import sys
@@ -32,7 +33,7 @@ def _loaded(imports: str, ours: set[str]) -> tuple[list[str], set[str]]:
 
 def test_contract_imports_only_the_standard_library() -> None:
     """No module of the contract brings a package of somebody else's, or a program of ours."""
-    foreign, _ = _loaded("\n".join(f"import contract.{name}" for name in CONTRACT), {"contract"})
+    foreign, _ = _loaded("\n".join(f"import contract.{name}" for name in (*CONTRACT, *FORMATS)), {"contract"})
     assert foreign == []
 
 
@@ -43,7 +44,7 @@ def test_init_container_imports_only_the_contract_and_the_standard_library() -> 
     assert foreign == []
 
 
-@pytest.mark.parametrize("name", LEAN)
+@pytest.mark.parametrize("name", [*LEAN, *FORMATS])
 def test_lean_modules_leave_out_what_is_slow_to_load(name: str) -> None:
     """dataclasses brings inspect, typing is a millisecond, asyncio ten: none of them at a pod's start."""
     _, loaded = _loaded(f"import contract.{name}", {"contract"})

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.fqn import parse_fqn
-from contract.plan import MAX_BYTES, ContainerPlan, EnvDelivery, FileDelivery, Plan, PlanError, decode_plan, encode_plan
+from contract.plan import MAX_BYTES, ContainerPlan, EnvDelivery, FileDelivery, Plan, PlanError, TemplateDelivery, decode_plan, encode_plan
+from contract.strict import FormatError, fields
 from tests.contract.names import fqns
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(["$(HOME)", "$$", "tfy-secret://", "${X}", "\\/"])
@@ -25,6 +26,7 @@ def _env(draw: st.DrawFn) -> EnvDelivery:
 
 
 _FILES = st.builds(FileDelivery, _TEXT, _PATHS, fqns().map(str), st.integers(0, 0o777))
+_TEMPLATES = st.builds(TemplateDelivery, _TEXT, _PATHS, _NAMES, _TEXT, _TEXT, _TEXT, st.integers(0, 0o777), st.booleans())
 _CONTAINERS = st.builds(
     ContainerPlan,
     _NAMES,
@@ -32,6 +34,7 @@ _CONTAINERS = st.builds(
     st.sampled_from(["envfile", "files"]),
     st.lists(_env(), max_size=2).map(tuple),
     st.lists(_FILES, max_size=2).map(tuple),
+    st.lists(_TEMPLATES, max_size=2).map(tuple),
 )
 _PLANS = st.builds(Plan, _TEXT, _TEXT, st.lists(_CONTAINERS, max_size=3).map(tuple))
 
@@ -66,6 +69,27 @@ def test_env_gives_its_names() -> None:
     """The names of one variable, parsed, in order."""
     delivery = EnvDelivery("A", "env/A", ("", "tfy-secret://a:b:c", "-", "s::/p?version=2", ""))
     assert delivery.fqns == (parse_fqn("tfy-secret://a:b:c"), parse_fqn("s::/p?version=2"))
+
+
+def test_an_older_init_container_takes_plans_without_templates() -> None:
+    """It knows no such field, and there is none."""
+    assert "templates" not in json.loads(encode_plan(_plan(EnvDelivery("A", "env/A", ("", "tfy-secret://a:b:c", "")))))["containers"][0]
+
+
+def test_an_older_init_container_refuses_a_plan_with_templates() -> None:
+    """It fails closed, and says why: its own check of the fields that it knows."""
+    plan = Plan(
+        "https://b", "", (ContainerPlan("app", "v", "files", (), (), (TemplateDelivery("/c", "t/0", "s", "cm", "k", "yaml", 0o444),)),)
+    )
+    (container,) = json.loads(encode_plan(plan))["containers"]
+    with pytest.raises(FormatError) as caught:
+        fields(container, "plan.containers[0]", {"name": str, "volume": str, "mode": str, "env": list, "files": list})
+    assert str(caught.value) == "plan.containers[0]: unknown field 'templates'; the two sides are of different versions"
+
+
+def test_a_newer_init_container_takes_an_older_plan() -> None:
+    """A pod that was admitted before the upgrade starts after it."""
+    assert decode_plan(json.dumps(_good())).containers[0].templates == ()
 
 
 def _good() -> dict[str, Any]:
@@ -167,6 +191,34 @@ def test_strict(path: str, value: Any, message: str) -> None:
     with pytest.raises(PlanError) as caught:
         decode_plan(_changed(path, value))
     assert str(caught.value) == message
+
+
+_TEMPLATE = {
+    "mount_path": "/etc/c", "path": "templates/0", "source": "tfy-secret-template-0", "config_map": "c", "key": "k", "format": "yaml",
+    "mode": 292, "optional": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        pytest.param("path", "../x", "path: a relative path inside the volume is needed", id="path-that-climbs"),
+        pytest.param("source", "../x", "path: a relative path inside the volume is needed", id="source-that-climbs"),
+        pytest.param("source", "a/b", "source: a name is needed", id="source-with-a-slash"),
+        pytest.param("source", "", "path: a relative path inside the volume is needed", id="no-source"),
+        pytest.param("mode", 512, "mode: permission bits are needed", id="mode-with-more-bits"),
+        pytest.param("optional", 1, "optional: bool is needed, not int", id="number-for-a-flag"),
+        pytest.param("format", None, "format: str is needed, not NoneType", id="null"),
+    ],
+)
+def test_templates_are_strict(field: str, value: Any, message: str) -> None:
+    document = _good()
+    document["containers"][0]["templates"] = [_TEMPLATE]
+    assert decode_plan(json.dumps(document)).containers[0].templates == (TemplateDelivery(*_TEMPLATE.values()),)  # type: ignore[arg-type]
+    document["containers"][0]["templates"] = [_TEMPLATE | {field: value}]
+    with pytest.raises(PlanError) as caught:
+        decode_plan(json.dumps(document))
+    assert str(caught.value) == f"plan.containers[0].templates[0].{message}"
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ REVEALED = {
     "initcontainer/carry.py": 4,
     "initcontainer/deliver.py": 1,
     "initcontainer/fetch.py": 2,
+    "initcontainer/templates.py": 1,
 }
 
 

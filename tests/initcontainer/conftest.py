@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from contract.keys import SOURCE_FILE
 from contract.plan import ContainerPlan, encode_plan
 from contract.values import SecretValue
 from tests.initcontainer.broker import BrokerStandIn
@@ -80,6 +81,7 @@ class Pod:
     def __init__(self, folder: Path, memory: Path, broker: BrokerStandIn, ca: str) -> None:
         self.memory, self.broker, self.ca = memory, broker, ca
         self.token, self.log = folder / "token", folder / "termination-log"
+        self.sources = folder / "sources"
         self.token.write_text(TOKEN + "\n")
         self.log.touch()
         self.url = broker.url
@@ -92,8 +94,17 @@ class Pod:
             "TFY_SECRET_TOKEN_FILE": str(self.token),
             "TFY_SECRET_VOLUMES": str(self.memory),
             "TFY_SECRET_TERMINATION_LOG": str(self.log),
+            "TFY_SECRET_TEMPLATES": str(self.sources),
             "PATH": "/nowhere",
         } | settings
+
+    def config_map(self, **keys: str | bytes) -> None:
+        """As the kubelet mounts it: links to a folder that it exchanges as a whole. `a__b` is the key `a.b`."""
+        for name, content in keys.items():
+            folder = self.sources / name.replace("__", ".")
+            (folder / "..data").mkdir(parents=True)
+            (folder / "..data" / SOURCE_FILE).write_bytes(content.encode() if isinstance(content, str) else content)
+            (folder / SOURCE_FILE).symlink_to(f"..data/{SOURCE_FILE}")
 
     def start(self, environ: dict[str, str], **options: object) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-m", "initcontainer"]
