@@ -39,3 +39,15 @@ def test_azures_names_are_those_of_the_code():
     examples = re.findall(r"`([A-Za-z0-9._-]+)` is `(--[a-z0-9-]+)`", text)
     assert len(examples) == 7
     assert [(part, encode(f"/tfy-secret/a/b/{part}").removeprefix("tfy-secret--a--b")) for part, _ in examples] == examples
+
+
+def test_googles_names_are_those_of_the_code():
+    """The page's table of names says what the encoding does."""
+    from broker.stores.google.names import encode
+
+    text = PAGES["google-secret-manager.md"].read_text()
+    assert f"`{encode('acme', 'payments', 'DB_PASSWORD')}`" in text
+    table = text.partition("## What a managed key")[2].partition("## ")[0]
+    examples = re.findall(r"`([A-Za-z0-9._-]+)` is `([A-Za-z0-9_-]+)`", table)
+    assert len(examples) == 4
+    assert [(part, encode("a", "b", part).removeprefix("tfy-secret__a__b__")) for part, _ in examples] == examples

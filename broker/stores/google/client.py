@@ -44,7 +44,9 @@ PAGE = 500
 MAX_PAGES = 100
 DEFAULT_ENDPOINT = "https://secretmanager.googleapis.com"
 NEVER = f"{PREFIX}health"  # has no group and no key, so it is no managed secret's name
-ACCESSOR, ADDER, MANAGER, VIEWER = (f"roles/secretmanager.{role}" for role in ("secretAccessor", "secretVersionAdder", "admin", "viewer"))
+ACCESSOR, ADDER, VERSIONS, ADMIN, VIEWER = (  # the smallest that allow a call
+    f"roles/secretmanager.{role}" for role in ("secretAccessor", "secretVersionAdder", "secretVersionManager", "admin", "viewer")
+)
 _LOCATION = re.compile(r"secretmanager\.([a-z0-9-]+)\.rep\..+")
 
 # The library would log every request and answer, payloads included, at level debug.
@@ -101,13 +103,13 @@ class GoogleSecretManager:
         name = find_name(self._parent, path, version)
         place = self._at(path, version)
         if name.version is None:
-            await self._call(place, MANAGER, "delete_secret", {"name": name.resource})
+            await self._call(place, ADMIN, "delete_secret", {"name": name.resource})
             return
         if not is_number(name.version):
             raise InvalidRequest(
                 f"{place}: '{name.version}' may be another version a moment later, and destroying one is final. To fix: its number"
             )
-        await self._call(place, MANAGER, "destroy_secret_version", {"name": name.version_resource})
+        await self._call(place, VERSIONS, "destroy_secret_version", {"name": name.version_resource})
 
     async def versions(self, path: str) -> list[StoredVersion]:
         name = _unversioned(find_name(self._parent, path), path)
@@ -144,7 +146,7 @@ class GoogleSecretManager:
         """Where it is kept is Google's choice, unless the endpoint is a location's. One that another call has just made is as good."""
         secret = Secret() if "/locations/" in name.parent else Secret(replication=Replication(automatic=Replication.Automatic()))
         request = {"parent": name.parent, "secret_id": name.secret, "secret": secret}
-        await self._call(place, MANAGER, "create_secret", request, unless=grpc.StatusCode.ALREADY_EXISTS)
+        await self._call(place, ADMIN, "create_secret", request, unless=grpc.StatusCode.ALREADY_EXISTS)
 
     async def _call(self, place: str, role: str, method: str, request: dict[str, Any], unless: grpc.StatusCode | None = None) -> Any:
         """`unless` is a code that is no error here, and gives None. `role` is the smallest that allows the call."""

@@ -163,6 +163,20 @@ async def test_one_version_is_destroyed_by_its_number_alone(google: GoogleSecret
     assert [version.version for version in await google.versions(PATH)] == ["2"]
 
 
+async def test_each_call_names_the_smallest_role_that_allows_it(google: GoogleSecretManager, server: SecretManager) -> None:
+    server.put(NAME, b"one")
+    server.denied = lambda *_: True
+    for call, role in (
+        (google.read(PATH), "secretAccessor"),
+        (google.versions(PATH), "viewer"),
+        (google.write(PATH, VALUE), "secretVersionAdder"),
+        (google.delete(PATH, "1"), "secretVersionManager"),
+        (google.delete(PATH), "admin"),
+    ):
+        with pytest.raises(StoreRefused, match=f"grant roles/secretmanager.{role} on the secret or the project"):
+            await call
+
+
 async def test_a_version_in_the_path_never_deletes_the_others(google: GoogleSecretManager, server: SecretManager) -> None:
     secret = server.put("smtp-key", b"one", b"two")
     await google.delete(f"projects/{PROJECT}/secrets/smtp-key/versions/1")
