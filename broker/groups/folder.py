@@ -87,7 +87,7 @@ class FolderResources:
 
     def pending(self) -> Iterable[str]:
         """Only for the folder's one writer. What is left of a group whose file was never made, or is gone, goes."""
-        found = [p for p in sorted((self._folder / STATE).glob("*.json")) if b'"pending":"' in (durable.read(p) or b"")]
+        found = [p for p in sorted((self._folder / STATE).glob("*.json")) if b'"pending"' in (durable.read(p) or b"")]
         if not found or self._writing.locked():
             return []
         try:
