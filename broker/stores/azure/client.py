@@ -4,7 +4,7 @@ what the broker does         | what happens in the vault
 ---------------------------- | ------------------------------------------------------------------------------------------
 write                        | a new version; a deleted secret is recovered first, and its old versions are disabled
 delete a version             | it is disabled: Azure deletes none alone. Someone with rights in the vault can enable it again
-delete                       | soft deletion of all versions; waits until the vault is done with it
+delete                       | soft deletion of all versions: readers miss them at once, the vault is done some seconds later
 versions                     | the enabled ones: a disabled one cannot be read
 
 Loads no library: the first call does, in a thread. One try a call.
@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from broker.errors import InvalidRequest, Malformed, Misconfigured, NotFound, SoftDeleted, TooLarge, Unavailable
+from broker.errors import InvalidRequest, Malformed, Misconfigured, NotFound, TooLarge, Unavailable
 from broker.stores.addresses import Reach, literal_address, refusal
 from broker.stores.azure.credentials import Credentials
 from broker.stores.azure.names import PROBE, Target, locate
@@ -81,11 +81,7 @@ class AzureKeyVault:
             raise InvalidRequest(f"{place}: a version that exists is not written. To fix: the secret's id without its version")
         text = _text(place, value)
         vault = await self._vault()
-        try:
-            return await vault.set(place, target.name, text, self._clock())
-        except SoftDeleted:
-            await self._bring_back(vault, place, target.name)
-        return await vault.set(place, target.name, text, self._clock())
+        return await vault.write(place, target.name, text, self._clock())
 
     async def delete(self, path: str, version: str | None = None) -> None:
         target, place = self._target(path, version)
@@ -147,13 +143,6 @@ class AzureKeyVault:
         import broker.stores.azure.vault  # noqa: F401
 
         return self._trust()
-
-    async def _bring_back(self, vault: "Vault", place: str, name: str) -> None:
-        """Recover a deleted secret so that its name can be written. What was deleted stays unreadable."""
-        await vault.recover(place, name)
-        for version in await vault.versions(place, name):
-            if version.enabled:
-                await vault.disable(place, name, version.name)
 
     async def _explained(self, vault: "Vault", place: str, target: Target, error: NotFound) -> NotFound:
         """A 404 may mean a deleted secret that the vault keeps; only one more call can tell."""

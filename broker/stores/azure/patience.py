@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """`settle`: how long a deletion or recovery may take until it is done in the vault; `poll`: how often the vault is asked."""
+    """`total`: one call. `gone`: how long a deletion is waited for, less than a caller's own patience; `back`: a recovery, which goes
+    on without its caller. `poll`: between looks at whether the vault is done.
+    """
 
     connect: float = 3.0
     total: float = 10.0
-    settle: float = 30.0
+    gone: float = 4.0
+    back: float = 30.0
     poll: float = 1.0

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from azure.keyvault.secrets.aio import SecretClient
 
-from broker.errors import BrokerError, NotFound, Unavailable
+from broker.errors import BrokerError, NotFound, Retryable, SoftDeleted, Unavailable
 from broker.stores.azure.credentials import Credentials
 from broker.stores.azure.errors import explained, soft_deleted
 from broker.stores.azure.login import Login
 from broker.stores.azure.patience import Patience
+from broker.stores.azure.recovery import Recoveries
 from broker.stores.azure.transport import ONE_TRY, OneOrigin, open_session
 from broker.stores.addresses import Reach
 
@@ -46,7 +47,7 @@ class Vault:
     def __init__(
         self, place: str, url: str, credentials: Credentials, *, reach: Reach, trust: ssl.SSLContext, verify: bool, patience: Patience
     ) -> None:
-        self._patience = patience
+        self._patience, self._recoveries = patience, Recoveries(self)
         self._session = open_session(reach, trust)
         login = Login(place, credentials, OneOrigin(self._session, credentials.authority, "the login", patience))
         options: dict[str, Any] = ONE_TRY | {"transport": OneOrigin(self._session, url, "the vault", patience)}
@@ -59,7 +60,16 @@ class Vault:
 
         return await self._call(place, "get", work())
 
-    async def set(self, place: str, name: str, text: str, order: int) -> str:
+    async def write(self, place: str, name: str, text: str, order: int) -> str:
+        """A deleted secret of that name is recovered first."""
+        await self._recoveries.finish(name)
+        try:
+            return await self._set(place, name, text, order)
+        except SoftDeleted:
+            await self._recoveries.bring_back(place, name)
+        return await self._set(place, name, text, order)
+
+    async def _set(self, place: str, name: str, text: str, order: int) -> str:
         async def work() -> str:
             secret = await self._client.set_secret(name, text, tags={ORDER_TAG: str(order)})
             return _text(secret.properties.version)
@@ -76,21 +86,36 @@ class Vault:
         return await self._call(place, "list", work())
 
     async def delete(self, place: str, name: str) -> None:
-        """Readers miss the secret at once; waits until the vault is done, so that its name can be used again."""
-        await self._call(place, "delete", self._client.delete_secret(name), self._patience.settle)
+        """Readers miss the secret at once. Waits a little until the vault is done, so that its name can be used again."""
+        accepted = False
+
+        def look(response: Any) -> None:
+            nonlocal accepted
+            accepted = accepted or (response.http_request.method == "DELETE" and response.http_response.status_code == 200)
+
+        try:
+            await self._call(place, "delete", self._client.delete_secret(name, raw_response_hook=look), self._patience.gone)
+        except Retryable:
+            if not accepted:
+                raise
 
     async def recover(self, place: str, name: str) -> None:
-        await self._call(place, "recover", self._client.recover_deleted_secret(name), self._patience.settle)
+        await self._call(place, "recover", self._client.recover_deleted_secret(name), self._patience.back)
+
+    async def deleted_at(self, place: str, name: str) -> datetime | None:
+        """When a secret that the vault still keeps was deleted. Raises NotFound."""
+        return (await self._call(place, "get", self._client.get_deleted_secret(name))).deleted_date
 
     async def missing(self, place: str, name: str, error: NotFound) -> NotFound:
         """The same error, or that the vault still keeps the secret, as far as the broker may know."""
         try:
-            await self._call(place, "get", self._client.get_deleted_secret(name))
+            await self.deleted_at(place, name)
         except BrokerError:  # the first answer stands
             return error
         return soft_deleted(place)
 
     async def close(self) -> None:
+        await self._recoveries.close()
         await self._client.close()
         await self._session.close()
 

@@ -14,7 +14,7 @@ from broker.stores.azure.patience import Patience
 from contract.resources import SecretStore
 from tests.broker.stores.azure.server import CLIENT, TENANT, KeyVaultServer
 
-QUICK = Patience(connect=1.0, total=2.0, settle=2.0, poll=0.005)
+QUICK = Patience(connect=1.0, total=2.0, gone=2.0, back=2.0, poll=0.005)
 
 
 def environment(server: KeyVaultServer, folder: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 import trustme
+from aiohttp import web
 
 from broker.check_store import check_store
 from broker.errors import Disabled, InvalidRequest, Malformed, NotFound, SoftDeleted, StoreRefused, TooLarge, Unavailable
@@ -173,13 +174,95 @@ async def test_a_conflict_that_is_not_explained_is_tried_again(proxy: FaultyProx
         await proxied.write(PATH, SecretValue(b"one"))
 
 
-async def test_waiting_for_a_deletion_ends(vault: KeyVaultServer, open_client: Callable[..., AzureKeyVault]) -> None:
-    client = open_client(vault.url, patience=replace(QUICK, settle=0.1))
+async def test_a_deletion_that_the_vault_has_taken_is_one_even_if_it_takes_long(
+    vault: KeyVaultServer, open_client: Callable[..., AzureKeyVault]
+) -> None:
+    client = open_client(vault.url, patience=replace(QUICK, gone=0.1))
     await client.write(PATH, SecretValue(b"one"))
     vault.settle = 10_000
-    with pytest.raises(Unavailable, match=r"SecretStore kv: path '.*': the vault has not done it within 0.1 s"):
-        await client.delete(PATH)
+    await client.delete(PATH)
     assert vault.secrets == {}
+    with pytest.raises(NotFound):
+        await client.read(PATH)
+
+
+async def test_a_deletion_that_the_vault_has_not_taken_is_none(
+    proxy: FaultyProxy, vault: KeyVaultServer, open_client: Callable[..., AzureKeyVault]
+) -> None:
+    client = open_client(proxy.url, patience=replace(QUICK, gone=0.3))
+    await client.write(PATH, SecretValue(b"one"))
+    for fault in (Fault(wait=0.6), Fault(status=503)):
+        proxy.faults = [fault]
+        with pytest.raises(Unavailable):
+            await client.delete(PATH)
+    assert list(vault.secrets) == [NAME]
+
+
+async def test_a_recovery_goes_on_without_its_caller_and_who_writes_next_waits_for_it(vault: KeyVaultServer, client: AzureKeyVault) -> None:
+    """A caller's patience is shorter than Azure's recoveries; old versions must not stay readable because it ended."""
+    old = await client.write(PATH, SecretValue(b"leaked"))
+    await client.delete(PATH)
+    vault.settle = 40
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await client.write(PATH, SecretValue(b"lost"))
+    new = await client.write(PATH, SecretValue(b"new"))
+    assert (await client.read(PATH)).value == SecretValue(b"new")
+    with pytest.raises(Disabled):
+        await client.read(PATH, old)
+    assert [version.version for version in await client.versions(PATH)] == [new]
+    assert vault.count("POST") == 1
+
+
+async def test_writes_at_once_of_a_deleted_secret_recover_it_once(vault: KeyVaultServer, client: AzureKeyVault) -> None:
+    await client.write(PATH, SecretValue(b"one"))
+    await client.delete(PATH)
+    written = await asyncio.gather(*(client.write(PATH, SecretValue(b"two")) for _ in range(5)))
+    assert {version.version for version in await client.versions(PATH)} == set(written)
+    assert vault.count("POST") == 1
+
+
+async def test_what_another_replica_wrote_since_the_recovery_stays(
+    vault: KeyVaultServer, client: AzureKeyVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = await client.write(PATH, SecretValue(b"one"))
+    await client.delete(PATH)
+    recover = vault._recover
+    theirs = []
+
+    async def recovered(request: web.Request, name: str) -> object:
+        answer = await recover(request, name)
+        theirs.append(vault.put(NAME, "theirs", created=int(time.time()) + 5))
+        return answer
+
+    monkeypatch.setattr(vault, "recovered", recovered)
+    mine = await client.write(PATH, SecretValue(b"mine"))
+    assert {version.version for version in await client.versions(PATH)} == {*theirs, mine}
+    assert (await client.read(PATH, theirs[0])).value == SecretValue(b"theirs")
+    with pytest.raises(Disabled):
+        await client.read(PATH, old)
+
+
+async def test_a_secret_that_someone_else_recovers_in_between_is_written(
+    vault: KeyVaultServer, client: AzureKeyVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await client.write(PATH, SecretValue(b"one"))
+    await client.delete(PATH)
+    monkeypatch.setattr(vault, "kept", vault.recover_by_hand)
+    await client.write(PATH, SecretValue(b"two"))
+    assert (await client.read(PATH)).value == SecretValue(b"two")
+
+
+async def test_a_client_that_is_closed_leaves_no_recovery_running(vault: KeyVaultServer, client: AzureKeyVault) -> None:
+    await client.write(PATH, SecretValue(b"one"))
+    await client.delete(PATH)
+    vault.settle = 10_000
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await client.write(PATH, SecretValue(b"two"))
+    before = asyncio.all_tasks()
+    await client.close()
+    assert len(asyncio.all_tasks()) < len(before)
 
 
 async def test_what_key_vault_cannot_hold_is_refused_before_a_call(vault: KeyVaultServer, client: AzureKeyVault) -> None:
