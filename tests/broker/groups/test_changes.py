@@ -1,0 +1,264 @@
+"""Undo, repair by two replicas, slow authors: what is pending is finished once, by whoever may, and nobody finishes what was taken back."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from broker.errors import Conflict, Denied, InvalidRequest, Misconfigured, NotFound, StoreFailed, StoreRefused, Unavailable
+from broker.groups.changes import UNDO_FOR
+from broker.groups.model import Collaborator, NewGroup
+from contract.keys import PENDING
+from contract.values import SecretValue
+from tests.broker.groups.conftest import until
+from tests.broker.world import ORIGIN, PATH, group, person
+
+ADMIN, EDITOR, MAKER = person("admin"), person("editor"), person("maker")
+VALUE = SecretValue(b"CANARY-value")
+FRESH = "/tfy-secret/acme/payments/FRESH"
+STRIPE = "/tfy-secret/acme/payments/STRIPE_KEY"
+
+
+class Now:
+    """A clock that a test moves."""
+
+    def __init__(self):
+        self.moved = timedelta()
+
+    def __call__(self):
+        return datetime.now(UTC) + self.moved
+
+
+def spec(cluster, name="payments"):
+    return cluster.api.objects["secretgroups"][name]["spec"]
+
+
+def pending(cluster, name="payments"):
+    return json.loads(cluster.api.objects["secretgroups"][name]["metadata"].get("annotations", {}).get(PENDING, "[]"))
+
+
+def leave(cluster, *intents, keys=("DB_PASSWORD",), age=3600):
+    """As a broker that is gone left it."""
+    made = group("payments", keys, [("admin", "user:admin")])
+    at = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
+    found = [{"id": f"i{n}", "at": at, "by": "ann"} | intent for n, intent in enumerate(intents)]
+    made["metadata"]["annotations"] = {PENDING: json.dumps(found)}
+    cluster.api.put(made)
+
+
+async def test_a_deletion_is_undone(cluster):
+    one, two = await cluster.replica(), await cluster.replica()
+    deleted = await one.groups.delete_key(EDITOR, "payments", "DB_PASSWORD", ORIGIN, undo=True)
+    assert deleted.key == "DB_PASSWORD"
+    assert "DB_PASSWORD" not in spec(cluster)["keys"]
+    assert len(cluster.store.values[PATH]) == 2, "the value waits"
+    await until(lambda: two.parts.index.held("payments").pending)
+    view = await two.groups.get(ADMIN, "payments", ORIGIN)
+    assert [(d.key, d.until, d.by) for d in view.deleted_keys] == [("DB_PASSWORD", deleted.until, "editor")]
+    assert await two.parts.repair.round() == 0
+    with pytest.raises(Denied):
+        await two.groups.undo_delete(person("viewer"), "payments", "DB_PASSWORD", ORIGIN)
+    view = await two.groups.undo_delete(ADMIN, "payments", "DB_PASSWORD", ORIGIN)
+    assert "DB_PASSWORD" in [key.key for key in view.keys]
+    assert (pending(cluster), view.deleted_keys) == ([], ())
+    assert (await one.groups.reveal(ADMIN, "payments", "DB_PASSWORD", ORIGIN)).value.reveal() == b"new"
+
+
+async def test_a_deletion_whose_time_is_over(cluster):
+    now = Now()
+    one, two = await cluster.replica(now=now), await cluster.replica(now=now)
+    await one.groups.delete_key(EDITOR, "payments", "DB_PASSWORD", ORIGIN, undo=True)
+    await until(lambda: two.parts.index.held("payments").pending)
+    now.moved = UNDO_FOR + timedelta(seconds=61)
+    with pytest.raises(NotFound, match="cannot be undone any more"):
+        await one.groups.undo_delete(EDITOR, "payments", "DB_PASSWORD", ORIGIN)
+    settled = await asyncio.gather(one.parts.repair.round(), two.parts.repair.round())
+    assert sum(settled) >= 1
+    assert PATH not in cluster.store.values
+    assert pending(cluster) == []
+
+
+async def test_a_key_comes_again_while_its_deletion_could_be_undone(cluster):
+    """The old value goes first, so that nobody finds it among the new key's versions."""
+    one = await cluster.replica()
+    await one.groups.delete_key(EDITOR, "payments", "DB_PASSWORD", ORIGIN, undo=True)
+    assert (await one.groups.put_key(ADMIN, "payments", "DB_PASSWORD", VALUE, ORIGIN)).created
+    assert cluster.store.values[PATH] == [b"CANARY-value"]
+    assert pending(cluster) == []
+
+
+@pytest.mark.parametrize("age", [3600, 5])
+async def test_repair_by_two_replicas_at_once(cluster, age):
+    """Every kind of thing that a broker can leave; what is young may have an author and is left alone."""
+    cluster.store.values |= {FRESH: [b"x"], STRIPE: [b"x"], "/tfy-secret/acme/payments/KEPT": [b"before"]}
+    leave(
+        cluster,
+        {"step": "create", "keys": ["FRESH"]},
+        {"step": "create", "keys": ["KEPT"], "kept": ["KEPT"]},
+        {"step": "delete", "keys": ["STRIPE_KEY"]},
+        {"step": "undo", "keys": ["NEVER"]},
+        age=age,
+    )
+    replicas = [await cluster.replica(), await cluster.replica()]
+    for _ in range(2):  # what one of two lost to the other, it finds done the next time
+        await asyncio.gather(*(replica.parts.repair.round() for replica in replicas))
+    if age < 60:
+        assert len(pending(cluster)) == 4
+        assert FRESH in cluster.store.values
+        return
+    assert pending(cluster) == []
+    assert spec(cluster)["keys"] == ["DB_PASSWORD"]
+    assert set(cluster.store.values) == {PATH, "/tfy-secret/acme/payments/KEPT"}
+
+
+async def test_a_slow_author_cannot_finish_what_was_taken_back(cluster):
+    now = Now()
+    one, two = await cluster.replica(now=now), await cluster.replica(now=now)
+    written, go = asyncio.Event(), asyncio.Event()
+    real = cluster.store.write
+
+    async def slow(path, value):
+        made = await real(path, value)
+        written.set()
+        await go.wait()
+        return made
+
+    cluster.store.write = slow
+    task = asyncio.create_task(one.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN))
+    await written.wait()
+    await until(lambda: two.parts.index.held("payments").pending)
+    with pytest.raises(Conflict, match="key 'FRESH' is being added by admin right now"):
+        await two.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    now.moved = timedelta(seconds=61)
+    assert await one.parts.repair.round() == 0, "it is its own"
+    assert await two.parts.repair.round() == 1
+    assert FRESH not in cluster.store.values
+    go.set()
+    with pytest.raises(Unavailable, match="took so long that it was taken back"):
+        await task
+    assert "FRESH" not in spec(cluster)["keys"]
+
+
+async def test_a_store_that_is_down_keeps_a_deletion_pending(cluster):
+    """The key is gone for everyone at once; its value goes when the store is back."""
+    one = await cluster.replica()
+    real = cluster.store.delete
+
+    async def down(*_):
+        raise Unavailable("no answer")
+
+    cluster.store.delete = down
+    with pytest.raises(StoreFailed, match="What was deleted cannot be used any more; the broker goes on trying"):
+        await one.groups.delete_key(ADMIN, "payments", "DB_PASSWORD", ORIGIN)
+    assert await one.groups.delete_key(ADMIN, "payments", "STRIPE_KEY", ORIGIN, force=True) is None
+    assert not {"DB_PASSWORD", "STRIPE_KEY"} & set(spec(cluster)["keys"])
+    one.parts.changes.now = lambda: datetime.now(UTC) + timedelta(seconds=61)
+    assert await one.parts.repair.round() == 0
+    cluster.store.delete = real
+    assert await one.parts.repair.round() == 2
+    assert PATH not in cluster.store.values
+
+
+async def test_a_store_that_refuses_a_deletion_keeps_the_key(cluster):
+    one = await cluster.replica()
+
+    async def refuse(*_):
+        raise StoreRefused("no right to delete")
+
+    cluster.store.delete = refuse
+    cluster.store.values[STRIPE] = [b"x"]
+    before = sorted(spec(cluster)["keys"])
+    with pytest.raises(StoreFailed, match="no right to delete. Nothing is deleted"):
+        await one.groups.delete_key(ADMIN, "payments", "DB_PASSWORD", ORIGIN)
+    assert sorted(spec(cluster)["keys"]) == before
+    with pytest.raises(StoreFailed, match="Nothing is deleted"):
+        await one.groups.delete_group(ADMIN, "payments", ORIGIN)
+    assert pending(cluster) == []
+    assert set(spec(cluster)["keys"]) == {"DB_PASSWORD", "STRIPE_KEY"}, "those that have a value"
+    await one.groups.delete_group(ADMIN, "payments", ORIGIN, force=True)
+    assert "payments" not in cluster.api.objects["secretgroups"]
+    lines = [json.loads(line) for line in one.audit_path.read_text().splitlines()]
+    assert {(line["fqn"], line["code"]) for line in lines[-2:]} == {
+        ("tfy-secret://acme:payments:DB_PASSWORD", "store_refused"),
+        ("tfy-secret://acme:payments:STRIPE_KEY", "store_refused"),
+    }
+
+
+async def test_a_group_on_its_way_is_nobodys(cluster):
+    """Neither listed nor found while its first values are written, nor while it is deleted."""
+    one = await cluster.replica()
+    go = asyncio.Event()
+    real = cluster.store.write
+
+    async def slow(path, value):
+        await go.wait()
+        return await real(path, value)
+
+    cluster.store.write = slow
+    task = asyncio.create_task(one.groups.create(MAKER, NewGroup("billing", "main", (), {"A": VALUE}), ORIGIN))
+    await until(lambda: one.parts.index.held("billing"))
+    assert (await one.groups.list(MAKER, ORIGIN)).total == 0
+    with pytest.raises(Denied):
+        await one.groups.get(MAKER, "billing", ORIGIN)
+    with pytest.raises(Conflict, match="already"):
+        await one.groups.create(MAKER, NewGroup("billing", "main"), ORIGIN)
+    go.set()
+    await task
+    assert (await one.groups.list(MAKER, ORIGIN)).total == 1
+
+
+async def test_a_store_that_is_gone(cluster):
+    one = await cluster.replica()
+    for change in (
+        one.groups.put_key(ADMIN, "lost", "KEY", VALUE, ORIGIN),
+        one.groups.put_key(ADMIN, "lost", "NEW", VALUE, ORIGIN),
+        one.groups.update(ADMIN, "lost", {"KEY": VALUE}, ORIGIN),
+    ):
+        with pytest.raises(Misconfigured, match="SecretStore 'gone'"):
+            await change
+    assert (await one.groups.get(ADMIN, "lost", ORIGIN)).problems == ("SecretStore 'gone' does not exist or cannot be used",)
+
+
+async def test_an_admin_must_stay(cluster):
+    one = await cluster.replica()
+    only_viewers = [Collaborator("user:viewer", "secret-group-viewer")]
+    with pytest.raises(InvalidRequest, match="nobody would be secret-group-admin"):
+        await one.groups.set_collaborators(ADMIN, "payments", only_viewers, ORIGIN)
+    view = await one.groups.set_collaborators(ADMIN, "payments", only_viewers, ORIGIN, keep_admins=True)
+    assert [(c.subject, c.role) for c in view.collaborators] == [
+        ("user:admin", "secret-group-admin"),
+        ("user:viewer", "secret-group-viewer"),
+    ]
+    assert (await one.groups.activity(ADMIN, "payments", ORIGIN))[0].detail.startswith("user:editor is no longer secret-group-editor")
+
+
+async def test_restoring_shows_nothing(cluster):
+    one = await cluster.replica()
+    made = await one.groups.restore_version(EDITOR, "payments", "DB_PASSWORD", "1", ORIGIN)
+    assert (made.version, cluster.store.values[PATH]) == ("3", [b"old", b"new", b"old"])
+    assert "old" not in repr(made)
+    with pytest.raises(NotFound):
+        await one.groups.restore_version(EDITOR, "payments", "DB_PASSWORD", "77", ORIGIN)
+    with pytest.raises(Denied):
+        await one.groups.restore_version(person("viewer"), "payments", "DB_PASSWORD", "1", ORIGIN)
+    assert (await one.groups.activity(ADMIN, "payments", ORIGIN))[0].detail == "from version 1"
+
+
+@pytest.mark.parametrize("text", ["no json", "[1]", '[{"id": 1}]', "[" * 5000, '{"a": 1}'])
+async def test_what_is_pending_and_not_ours_is_left_out(cluster, text, logs):
+    made = group("payments", ["DB_PASSWORD"], [("admin", "user:admin")])
+    made["metadata"]["annotations"] = {PENDING: text}
+    cluster.api.put(made)
+    one = await cluster.replica()
+    assert [key.key for key in (await one.groups.get(ADMIN, "payments", ORIGIN)).keys] == ["DB_PASSWORD"]
+    assert "pending_unreadable" in [event["event"] for event in logs]
+
+
+async def test_stores_and_their_health(cluster):
+    one = await cluster.replica()
+    (seen,) = await one.groups.stores(MAKER, ORIGIN)
+    assert (seen.name, seen.healthy, seen.may_create) == ("main", True, True)
+    (seen,) = await one.groups.stores(person("viewer"), ORIGIN)
+    assert (seen.name, seen.may_create, seen.problem) == ("main", False, None)
+    assert await one.groups.stores(person("none"), ORIGIN) == ()
