@@ -14,11 +14,13 @@ from pathlib import Path
 
 import trustme
 
+from contract.keys import SOURCE_FILE
 from contract.plan import encode_plan
-from tests.initcontainer.plans import container, plan, variable
+from tests.initcontainer.plans import container, plan, template, variable
 
 RUNS = 40
 SIZES = (1, 10, 100)
+TEMPLATE = -10  # ten values in a config file of 2 KB
 ROOT = Path(__file__).parents[2]
 FLAGS = (sys.executable, "-S", "-E")
 Sample = tuple[float, float, float]  # wall ms, CPU ms, peak MiB
@@ -35,6 +37,11 @@ def run() -> list[tuple[str, str]]:
                 [*FLAGS, "-m", "initcontainer"],
                 _environ(folder, memory, encode_plan(plan(container(*names), broker=url, ca=ca))),
             )
+        text = "models:\n" + "".join(f'- {{name: m{i}, key: "${{tfy-secret://acme:payments:KEY_{i}}}"}} {"#" * 120}\n' for i in range(10))
+        (Path(folder) / "config.yaml").mkdir()
+        (Path(folder) / "config.yaml" / SOURCE_FILE).write_text(text)
+        encoded = encode_plan(plan(container(template("config.yaml"), mode="files"), broker=url, ca=ca))
+        programs[TEMPLATE] = ([*FLAGS, "-m", "initcontainer"], _environ(folder, memory, encoded) | {"TFY_SECRET_TEMPLATES": folder})
         samples: dict[int, list[Sample]] = {count: [] for count in programs}
         with subprocess.Popen([*FLAGS, "-c", _STARTER], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as starter:
             for number in range(RUNS + 2):  # the first two compile and warm up
@@ -93,11 +100,11 @@ def _measure(starter: "subprocess.Popen[str]", command: list[str], environ: dict
 def _rows(samples: dict[int, list[Sample]]) -> list[tuple[str, str]]:
     floor = [_column(samples[0], i) for i in range(3)]
     rows = [("python -c pass", _figure(floor))]
-    for count in SIZES:
+    for count in (*SIZES, TEMPLATE):
         columns = [_column(samples[count], i) for i in range(3)]
         own, ratio = columns[0][0] - floor[0][0], columns[0][0] / floor[0][0]
         cpu, memory = columns[1][0] - floor[1][0], columns[2][1] / floor[2][1]
-        rows.append((f"{count} value{'s' * (count > 1)}", _figure(columns)))
+        rows.append(("10 in a YAML file" if count == TEMPLATE else f"{count} value{'s' * (count > 1)}", _figure(columns)))
         rows.append(("  above it", f"wall {own:.1f} ms ({ratio:.1f} times python's), CPU {cpu:.1f} ms, memory {memory:.2f} times"))
     return rows
 
