@@ -1,7 +1,7 @@
 """The one place where aiobotocore makes a client and is asked. Imported in a thread, when a store is first used: see `api`.
 
-Turns off what the library would decide by itself: retries, proxies, endpoints and profiles of the environment and of files in
-the home folder, validation of parameters (its report quotes them). Its exceptions end here. All clients share one loader of AWS's
+Turns off what the library would decide by itself: retries, endpoints and profiles of the environment and of files in the home
+folder, validation of parameters (its report quotes them). Its exceptions end here. All clients share one loader of AWS's
 descriptions, since reading them is most of a client's cost: 0.07 s for the first one, 0.005 s for each later one.
 """
 
@@ -25,6 +25,7 @@ from broker.stores.aws.http import VettedSession
 from broker.stores.aws.logins import Login
 from broker.stores.aws.target import Target
 from broker.stores.exchange import retry_after
+from broker.stores.transport import system_trust
 
 _LOCK = threading.Lock()  # botocore's sessions and loaders are not made for two threads at once
 _LOADER = create_loader()
@@ -38,6 +39,7 @@ _NOTHING = {
 
 def open_client(service: str, target: Target, login: Login | None, endpoint: str | None) -> Any:
     """A client of botocore, not yet connected. Blocks for its CPU time: call it in a thread. Raises Misconfigured."""
+    system_trust()  # remembered for the first connection, which is made in the event loop
     with _LOCK:
         session = AioSession(_NOTHING)
         session.register_component("data_loader", _LOADER)
@@ -46,7 +48,6 @@ def open_client(service: str, target: Target, login: Login | None, endpoint: str
         config = AioConfig(
             signature_version=UNSIGNED if login is None else None,
             retries={"total_max_attempts": 1},
-            proxies={},
             ignore_configured_endpoint_urls=True,
             defaults_mode="legacy",  # `auto` would ask the machine's metadata service
             parameter_validation=False,

@@ -8,6 +8,7 @@ not there is a refusal and not a crash.
 
 import atexit
 import json
+import logging
 from functools import cache
 from typing import Any
 from urllib.request import Request, urlopen
@@ -27,6 +28,7 @@ ACCOUNT = "123456789012"
 class Aws:
     def __init__(self) -> None:
         self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line a request
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
