@@ -10,6 +10,6 @@ class Limits:
     """
 
     at_once: int = 32
-    waiting: int = 2000
+    waiting: int = 5000
     call_seconds: float = 8.0
     try_seconds: float = 5.0

@@ -59,7 +59,7 @@ STORE_CONCURRENCY = Setting(
 STORE_QUEUE = Setting(
     "TFY_SECRET_STORE_QUEUE",
     positive,
-    "2000",
+    "5000",
     "Calls that may wait for one secret store; more are told at once to come again.",
 )
 STALE_SECONDS = Setting(

