@@ -112,6 +112,15 @@ def file(mount_path: str = "/etc/app/tls.key", secret_fqn: str = "tfy-secret://a
     return {"mount_path": mount_path, "secret_fqn": secret_fqn, **fields}
 
 
+def templates(*entries: Json, **metadata: Any) -> Json:
+    """The annotation for these config files."""
+    return {keys.TEMPLATES: json.dumps(list(entries)), **metadata}
+
+
+def template(mount_path: str = "/etc/app/config.yaml", **fields: Any) -> Json:
+    return {"config_map": "gateway", "key": "config.yaml", "mount_path": mount_path, "format": "yaml", **fields}
+
+
 def decide(pod: Json, where: Cluster = CLUSTER, namespace: str = "shop") -> Decision:
     return plan_injection(POD.decode(json.dumps(pod).encode()), namespace, where)
 

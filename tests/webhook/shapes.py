@@ -105,17 +105,30 @@ ENTRIES = st.fixed_dictionaries(
 )
 
 
+CONFIG_FILES = st.fixed_dictionaries(
+    {
+        "mount_path": st.sampled_from(["/etc/c", "/etc/d", "/data/e"]),
+        "config_map": st.sampled_from(["gateway", "other.name"]),
+        "key": st.sampled_from(["config.yaml", "x"]),
+        "format": st.sampled_from(["yaml", "json", "raw"]),
+    },
+    optional={"mode": st.sampled_from(["0400", "0644"]), "containers": st.sampled_from([["c0"], ["c0", "c1"]]), "optional": st.booleans()},
+)
+
+
 @st.composite
 def _annotations(draw: st.DrawFn, careful: bool) -> Json:
     files = st.lists(ENTRIES, max_size=2, unique_by=lambda e: e["mount_path"]).map(json.dumps)
+    templates = st.lists(CONFIG_FILES, max_size=2, unique_by=lambda e: e["mount_path"]).map(json.dumps)
     known = {
         keys.FILES: files,
+        keys.TEMPLATES: templates,
         keys.INIT_POSITION: st.just("first"),
         keys.MODE: st.sampled_from(["auto", "envfile"]),
         "other/x": st.just("y"),
     }
     if not careful:
-        odd = st.none() | st.text(max_size=10) | files | st.sampled_from(["last", "after:c0", "exec"])
+        odd = st.none() | st.text(max_size=10) | files | templates | st.sampled_from(["last", "after:c0", "exec"])
         if draw(st.integers(0, 3)) == 0:
             known = {**dict.fromkeys(known, odd), keys.PREFIX + "mod": odd, keys.INJECT_LABEL: odd}
     return draw(st.fixed_dictionaries({}, optional=known))

@@ -28,7 +28,9 @@ def _containers(pod: Json) -> list[Json]:
 def _without_ours(pod: Json, before: Json) -> Json:
     """The patched pod with all that we added taken out again, and the entries that we replaced put back."""
     pod = json.loads(json.dumps(pod))
-    volumes = {keys.TOKEN_VOLUME, *(container.volume for container in plan_of(pod).containers)}
+    plan = plan_of(pod)
+    volumes = {keys.TOKEN_VOLUME, *(container.volume for container in plan.containers)}
+    volumes |= {template.source for container in plan.containers for template in container.templates}
     spec, original = pod["spec"], before["spec"]
     spec["volumes"] = [volume for volume in spec["volumes"] if volume.get("name") not in volumes]
     spec["initContainers"] = [container for container in spec["initContainers"] if container["name"] != keys.INIT_CONTAINER]

@@ -5,9 +5,11 @@ from copy import deepcopy
 from contract import keys
 from tests.webhook.pods import (
     CLUSTER, KEY, STRIPE, TOKEN, Json, app, applied, cluster, container, decide, env, file, files, injected, key_ref, ours, plan_of, planned, pod,
-    refused, skipped,
+    refused, skipped, template, templates,
 )  # fmt: skip
 from webhook.planning import Inject
+
+SOURCE = "tfy-secret-template-27f8abdce027"  # of ConfigMap gateway, key config.yaml
 
 
 def _volumes(patched: Json) -> list[str]:
@@ -103,6 +105,32 @@ def test_files_are_not_mounted_again() -> None:
     assert twice["spec"]["containers"][1]["volumeMounts"] == [
         {"name": "tfy-secrets-sidecar", "mountPath": "/etc/app/tls.key", "subPath": "files/0", "readOnly": True}
     ]
+
+
+def test_config_files_are_not_mounted_again() -> None:
+    """One volume for a ConfigMap's key, whoever gets it, and whenever."""
+    once = injected(pod(container(), annotations=templates(template())))
+    assert skipped(once) == "already_done"
+    once["spec"]["containers"].append(container("sidecar"))
+    twice = injected(once)
+    assert [len(c.templates) for c in plan_of(twice).containers] == [1, 1]
+    names = [volume["name"] for volume in twice["spec"]["volumes"]]
+    assert names == ["tfy-secret-token", "tfy-secrets-app", SOURCE, "tfy-secrets-sidecar"]
+    assert [mount["name"] for mount in ours(twice)["volumeMounts"]] == names
+    assert skipped(twice) == "already_done"
+
+
+def test_a_config_file_that_another_webhook_adds() -> None:
+    """Its source is mounted in our container, and the volume that is there grows."""
+    once = injected(app(A=KEY))
+    once["metadata"]["annotations"] = templates(template())
+    twice = injected(once)
+    assert [volume for volume in twice["spec"]["volumes"] if volume["name"] == "tfy-secrets-app"] == [
+        {"name": "tfy-secrets-app", "emptyDir": {"medium": "Memory", "sizeLimit": "20Mi"}}
+    ]
+    assert ours(twice)["volumeMounts"][-1] == {"name": SOURCE, "mountPath": f"/tfy-secret/templates/{SOURCE}", "readOnly": True}
+    assert (len(planned(twice).env), len(planned(twice).templates)) == (1, 1)
+    assert skipped(twice) == "already_done"
 
 
 def test_variables_of_a_container_that_had_only_files() -> None:
