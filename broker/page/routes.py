@@ -32,7 +32,7 @@ from broker.page.forms import Form
 from broker.page.places import Places, own
 from broker.page.session import forget
 from broker.page.views import activity, collaborators, group, group_forms, groups, key, key_forms, stores, use
-from broker.page.visit import LoginNeeded, Parts, Visit, begin, begin_form
+from broker.page.visit import PERSON, LoginNeeded, Parts, Visit, begin, begin_form
 from broker.resolve import INTERNAL_SENTENCE
 from broker.routes import REQUEST_ID
 from contract import wire
@@ -133,23 +133,25 @@ class Page:
         except LoginNeeded as error:
             return _login_needed(request, over=error.over)
         except Foreign:
-            return _problem(403, "This form was not sent from this page", FOREIGN)
+            return _problem(request, 403, "This form was not sent from this page", FOREIGN)
         except BrokerError as error:
-            response = _problem(STATUS.get(error.code, 500), *_words(error))
+            response = _problem(request, STATUS.get(error.code, 500), *_words(error))
             if isinstance(error, Retryable):
                 response.headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
             return response
         except Refusal as error:
-            return _problem(error.status, "The form was not taken", f"{error.message[:1].upper()}{error.message[1:]}.")
+            return _problem(request, error.status, "The form was not taken", f"{error.message[:1].upper()}{error.message[1:]}.")
         except AuditFailed:
-            return _problem(500, "Nothing was done", "The audit log cannot be written, so nothing is done or shown. Try again in a while.")
+            return _problem(
+                request, 500, "Nothing was done", "The audit log cannot be written, so nothing is done or shown. Try again in a while."
+            )
         except web.HTTPNotFound:
             return await _nowhere(request)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - what a crash held may be a value
             log.error("request_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
-            return _problem(500, "Something broke", f"{INTERNAL_SENTENCE} ({request[REQUEST_ID]}).")
+            return _problem(request, 500, "Something broke", f"{INTERNAL_SENTENCE} ({request[REQUEST_ID]}).")
 
 
 FOREIGN = (
@@ -176,8 +178,8 @@ def _words(error: BrokerError) -> tuple[str, str]:
     return _TITLES.get(error.code, "That did not work"), message if message.endswith((".", "?", "!")) else message + "."
 
 
-def _problem(status: int, title: str, message: str) -> web.Response:
-    return render.page("problem.html", None, status, title=title, message=message)
+def _problem(request: web.Request, status: int, title: str, message: str) -> web.Response:
+    return render.page("problem.html", request.get(PERSON), status, title=title, message=message)
 
 
 def _login_needed(request: web.Request, *, over: bool) -> web.Response:
@@ -207,5 +209,5 @@ async def _home(_request: web.Request) -> web.Response:
     return render.redirect(Places.HOME)
 
 
-async def _nowhere(_request: web.Request) -> web.Response:
-    return _problem(404, "Not found", "There is no such page.")
+async def _nowhere(request: web.Request) -> web.Response:
+    return _problem(request, 404, "Not found", "There is no such page.")

@@ -19,9 +19,12 @@ from broker.page.forms import Form, read_form
 from broker.page.oidc import Oidc
 from broker.page.render import Person
 from broker.page.sealing import SessionKeys
-from broker.page.session import Session, Sessions
+from broker.page.session import Session, Sessions, has_cookie
 from broker.rates import Rates
 from broker.uses import Uses
+
+
+PERSON: web.RequestKey[Person] = web.RequestKey("person", Person)  # for pages about an error, too
 
 
 class LoginNeeded(Exception):
@@ -69,14 +72,11 @@ class Visit:
         return self.request.query.get(name, "").strip()[:200]
 
     def page(self, template: str, status: int = 200, **context: Any) -> web.Response:
-        person = Person(self.caller.name, self.session, self.parts.groups.may_create(self.caller))
-        return render.page(template, person, status, **{"note": self.asked("note"), "problem": None, **context})
+        return render.page(template, self.request[PERSON], status, **{"note": self.asked("note"), "problem": None, **context})
 
 
 async def begin(request: web.Request, parts: Parts, origin: Origin) -> Visit:
     """Raises LoginNeeded, or what reviewing the token meets."""
-    from broker.page.session import has_cookie
-
     session = parts.sessions.read(request)
     if session is None:
         raise LoginNeeded(over=has_cookie(request))
@@ -85,6 +85,7 @@ async def begin(request: web.Request, parts: Parts, origin: Origin) -> Visit:
     except Unauthenticated:
         raise LoginNeeded(over=True) from None
     structlog.contextvars.bind_contextvars(caller=caller.name)
+    request[PERSON] = Person(caller.name, session, parts.groups.may_create(caller))
     return Visit(request, parts, session, caller, Origin(origin.request, origin.source, caller))
 
 
