@@ -6,9 +6,11 @@ there                      | PutSecretValue
 not there                  | PutSecretValue, CreateSecret (and PutSecretValue, if another was quicker)
 deleted, in its window     | PutSecretValue, RestoreSecret, PutSecretValue; if that fails, DeleteSecret again
 
-The ClientRequestToken becomes the VersionId. A write whose answer was lost has the same one when it is tried again.
+The ClientRequestToken becomes the VersionId. A write whose answer was lost has the same one when it is tried again. Bringing back
+goes on when its caller's time is up, so that it never ends between two calls with an old value in force.
 """
 
+import asyncio
 from contextlib import suppress
 
 from broker.errors import BrokerError, InvalidRequest, NotFound, NotSent, SoftDeleted, TooLarge, Unavailable
@@ -28,6 +30,7 @@ class SecretWriter:
 
     def __init__(self, api: Api) -> None:
         self._api, self._lost = api, LostWrites()
+        self._going_on: set[asyncio.Task[str]] = set()
 
     async def write(self, place: str, name: str, value: SecretValue) -> str:
         if len(value) > MAX_VALUE_BYTES:
@@ -42,15 +45,24 @@ class SecretWriter:
             if not isinstance(error, NotSent) or write.repeated:
                 self._lost.lost(write)
             raise
+        except asyncio.CancelledError:
+            self._lost.lost(write)
+            raise
 
     async def delete(self, place: str, name: str) -> None:
         await self._api.call(place, "delete_secret", SecretId=name, RecoveryWindowInDays=RECOVERY_DAYS)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._going_on, return_exceptions=True)
 
     async def _write(self, place: str, name: str, write: Write, content: Content) -> str:
         try:
             return await self._put(place, name, write, content)
         except SoftDeleted:
-            return await self._bring_back(place, name, write, content)
+            task = asyncio.get_running_loop().create_task(self._bring_back(place, name, write, content))
+            self._going_on.add(task)
+            task.add_done_callback(self._ended)
+            return await asyncio.shield(task)
         except NotFound:
             pass
         try:
@@ -75,6 +87,11 @@ class SecretWriter:
             with suppress(BrokerError):
                 await self.delete(place, name)
             raise
+
+    def _ended(self, task: asyncio.Task[str]) -> None:
+        self._going_on.discard(task)
+        if not task.cancelled():
+            task.exception()  # its caller may be gone, and nobody else asks for it
 
 
 def _content(data: bytes) -> Content:

@@ -107,6 +107,7 @@ class SecretsManager:
                 raise
 
     async def close(self) -> None:
+        await self._writer.close()
         await self._api.close()
         await self._login.close()
 

@@ -1,5 +1,6 @@
 """Secrets Manager: what only this service has. What all stores do is in the conformance suite."""
 
+import asyncio
 import base64
 import json
 import re
@@ -211,6 +212,23 @@ async def test_a_deleted_secret_stays_deleted_if_the_new_value_cannot_be_written
     assert proxy.operations() == ["PutSecretValue", "RestoreSecret", "PutSecretValue", "DeleteSecret"]
     with pytest.raises(SoftDeleted):
         await manager.read(PATH)
+
+
+async def test_a_caller_whose_time_is_up_does_not_leave_an_old_value_in_force(manager: SecretsManager, proxy: IamProxy) -> None:
+    """Cut off between RestoreSecret and PutSecretValue, the rest goes on; the same write again has the same version."""
+    await put(manager, PATH)
+    await manager.delete(PATH)
+    proxy.requests.clear()
+    proxy.faults += [refusal("InvalidRequestException", "marked for deletion"), Fault(status=200, body=b"{}", wait=0.2)]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(manager.write(PATH, SecretValue(b"two")), 0.1)
+    await manager._writer.close()
+    assert proxy.operations()[:2] == ["PutSecretValue", "RestoreSecret"]
+    assert proxy.operations()[-1] == "DeleteSecret", "the restore was none here, so the put was refused, and it is deleted again"
+    version = await manager.write(PATH, SecretValue(b"two"))
+    assert (await manager.read(PATH)).version == version
+    first = json.loads(proxy.requests[0].body)["ClientRequestToken"]
+    assert version == first
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["a-version", "the-first"])
