@@ -105,7 +105,7 @@ _read = lru_cache(maxsize=16)(read_template)
 
 def _missing(place: str, template: WantedTemplate, found: ConfigMap, absent: str) -> str:
     if not found.is_there:
-        return f"{place}: there is no such ConfigMap; {absent}"
+        return f"{place}: the ConfigMap was not found; {absent}"
     near = nearest(template.key, [*found.data, *found.binary])
     hint = f" (did you mean '{shorten(near, 60)}'?)" if near else ""
     return f"{place}: the ConfigMap has no such key{hint}; {absent}"

@@ -101,7 +101,7 @@ class Injector:
         """Into the config files that the pod has rendered; their ConfigMaps may be in these documents, or in the cluster alone."""
         findings, cluster = Findings(), self.cluster()
         truth = cluster.truths.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account)
-        absent = "it is not in these files, so its references are checked at admission"
+        absent = "its references are checked at admission"
         check_templates(templates_of(pod), lambda name: self.config_maps.get((namespace, name), NONE), absent, truth, findings)
         return findings
 

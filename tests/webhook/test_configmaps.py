@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from service.kube import Kube
-from tests.webhook.pods import CLUSTER, KEY, Json, app, container, env, pod
+from tests.webhook.pods import CLUSTER, KEY, Json, app, container, env, pod, template, templates
 from tests.webhook.reviews import review
 from webhook.admission import Admission
 from webhook.configmaps import ConfigMaps, sources_of
@@ -23,6 +23,7 @@ DATA: dict[str, Any] = {
     "broken": {"data": {"DB": "tfy-secret://acme"}},
     "binary": {"binaryData": {"X": "AA=="}},
     "odd": [],
+    "gateway": {"data": {"config.yaml": f"a: {KEY}\nb: tfy-secret://acme:search:INDEX_KEY\n", "good": f"a: {KEY}\n"}},
 }
 
 
@@ -142,6 +143,37 @@ async def test_no_call_without_such_a_source(kube: Kube) -> None:
 async def test_a_pod_that_is_refused_anyway_costs_no_call(kube: Kube) -> None:
     answer = await answered(kube, from_all("held", env=env(A="tfy-secret://acme")))
     assert answer["allowed"] is False
+    assert kube.asked == []  # type: ignore[attr-defined]
+
+
+async def test_config_files_are_looked_into(kube: Kube) -> None:
+    """Refused for what a role is missing for, as if it stood in the pod; with one that may, the pod is injected."""
+    answer = await answered(kube, pod(container(), annotations=templates(template())))
+    assert (answer["allowed"], answer["status"]["code"]) == (False, 403)
+    assert answer["status"]["message"].startswith(
+        "metadata.annotations[tfy-secret.dev/templates][0] (ConfigMap 'gateway', key 'config.yaml'), line 2, column 4: "
+        "found 'tfy-secret://acme:search:INDEX_KEY', denied for service account shop/web; allowed: a role in group 'search'."
+    )
+    answer = await answered(kube, pod(container(), annotations=templates(template(key="good"))))
+    assert (answer["allowed"], "patch" in answer, "warnings" in answer) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("missing", "the ConfigMap was not found; the pod waits for it"),
+        ("forbidden", "it could not be read; its references are checked when"),
+    ],
+)
+async def test_a_config_map_that_is_not_known_stops_nothing(kube: Kube, name: str, warning: str) -> None:
+    answer = await answered(kube, pod(container(), annotations=templates(template(config_map=name))))
+    assert (answer["allowed"], "patch" in answer) == (True, True)
+    assert warning in answer["warnings"][0]
+
+
+async def test_a_pod_that_opted_out_is_not_looked_into(kube: Kube) -> None:
+    out = pod(container(), annotations=templates(template()), labels={"tfy-secret.dev/inject": "disabled"})
+    assert (await answered(kube, out))["allowed"] is True
     assert kube.asked == []  # type: ignore[attr-defined]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.webhook.pods import CLUSTER, KEY, Json, app, container, env, injected, key_ref, pod
+from tests.webhook.pods import CLUSTER, KEY, Json, app, container, env, injected, key_ref, pod, template, templates
 from tests.webhook.programs import documents, environment, run_inject, write_manifests
 from webhook.errors import NotAManifest
 from webhook.inject import Injector, inject_files, read_documents
@@ -199,6 +199,42 @@ def test_warnings(tmp_path: Path) -> None:
     assert errors == (
         "warning: Pod/web: spec.containers[app].env[A]: group 'payments' lists no key 'NEW'; "
         "the reference is optional, so the variable is left unset\n"
+    )
+
+
+def _config_map(text: str, **metadata: str) -> Json:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "gateway", **metadata}, "data": {"config.yaml": text}}
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["config-map-last", "config-map-first"])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["documents", "list"])
+def test_config_maps_of_the_same_files(order: int, wrapped: bool, tmp_path: Path) -> None:
+    """They are looked into as at admission, wherever they stand."""
+    wants = pod(container(), annotations=templates(template()))
+    found = [wants, _config_map("a: tfy-secret://acme:search:INDEX_KEY\n", namespace="shop")][::order]
+    text = yaml.safe_dump({"kind": "List", "items": found}) if wrapped else yaml.safe_dump_all(found)
+    code, out, errors = _inject(text, tmp_path)
+    assert (code, out) == (1, [])
+    assert errors.startswith(
+        "Pod/web: metadata.annotations[tfy-secret.dev/templates][0] (ConfigMap 'gateway', key 'config.yaml'), line 1, column 4: "
+        "found 'tfy-secret://acme:search:INDEX_KEY', denied for service account shop/web"
+    )
+    good = [wants, _config_map(f"a: {KEY}\n")][::order]
+    code, out, errors = _inject(yaml.safe_dump_all(good), tmp_path)
+    assert (code, len(out), errors) == (0, 2, "")
+    assert out[::order][0] == injected(wants)
+
+
+@pytest.mark.parametrize("namespace", ["other", None])
+def test_a_config_map_that_is_not_in_the_files(namespace: str | None, tmp_path: Path) -> None:
+    """It may be in the cluster; one of another namespace is another one."""
+    documents = [pod(container(), annotations=templates(template()))]
+    documents += [_config_map("a: tfy-secret://acme\n", namespace=namespace)] if namespace else []
+    code, out, errors = _inject(yaml.safe_dump_all(documents), tmp_path)
+    assert (code, len(out)) == (0, len(documents))
+    assert errors == (
+        "warning: Pod/web: metadata.annotations[tfy-secret.dev/templates][0] (ConfigMap 'gateway', key 'config.yaml'): "
+        "the ConfigMap was not found; its references are checked at admission\n"
     )
 
 
