@@ -18,14 +18,19 @@ from contract.fqn import shorten
 Address = IPv4Address | IPv6Address
 
 # Services of clouds that give credentials or configuration to whoever asks from inside; those within 169.254/16 are link-local.
-_METADATA = {
-    ip_address("fd00:ec2::254"),  # AWS
-    ip_address("fd20:ce::254"),  # Google
-    ip_address("100.100.100.200"),  # Alibaba
-    ip_address("168.63.129.16"),  # Azure
-    ip_address("192.0.0.192"),  # Oracle
-}
-_NAT64 = ip_network("64:ff9b::/96")
+_METADATA = (
+    ip_network("fd00:ec2::/32"),  # AWS: metadata (::254), and the agent that gives pods their credentials (::23)
+    ip_network("fd20:ce::254"),  # Google
+    ip_network("100.100.100.200"),  # Alibaba
+    ip_network("168.63.129.16"),  # Azure
+    ip_network("192.0.0.192"),  # Oracle
+)
+# Networks whose last four bytes are an IPv4 address, which a translator or the kernel turns them into.
+_IPV4_INSIDE = (
+    ip_network("64:ff9b::/96"),  # NAT64
+    ip_network("64:ff9b:1::/48"),  # NAT64 of one's own
+    ip_network("::ffff:0:0:0/96"),  # SIIT
+)
 _THIS_NETWORK = ip_network("0.0.0.0/8")  # Linux connects 0.0.0.0 to itself
 # Names that are not ASCII are written as punycode: digits of other scripts would spell addresses.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
@@ -129,7 +134,7 @@ def refusal(address: Address, *, allow_loopback: bool) -> str | None:
         return None if allow_loopback else "is this machine itself"
     if inner.is_link_local:
         return "is link-local, where clouds serve their metadata"
-    if inner in _METADATA:
+    if any(inner in network for network in _METADATA):
         return "is a cloud's metadata service"
     if inner.is_multicast or inner == IPv4Address("255.255.255.255"):
         return "is no single machine"
@@ -140,7 +145,7 @@ def _inner(address: Address) -> Address:
     """The IPv4 address that an IPv6 one stands for."""
     if isinstance(address, IPv4Address):
         return address
-    if address in _NAT64:
+    if any(address in network for network in _IPV4_INSIDE):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     teredo = address.teredo[1] if address.teredo else None
     compatible = IPv4Address(int(address)) if 1 < int(address) < 2**32 else None

@@ -81,9 +81,9 @@ def _explained(error: sqlite3.Error, file: Path) -> BrokerError:
     place = f"embedded store {file}: {name}"
     match code & 0xFF:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return Unavailable(f"{place}: another process holds the database")
+            return Unavailable(f"{place}: another process holds the database. To fix: try again, or end what hangs")
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR | sqlite3.SQLITE_NOMEM:
-            return Unavailable(f"{place}: the disk is full or does not answer")
+            return Unavailable(f"{place}: the disk is full or does not answer. To fix: room on the volume, or the volume")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return Misconfigured(f"{place}: cannot be opened for writing. {_FIX}")
         case sqlite3.SQLITE_TOOBIG:

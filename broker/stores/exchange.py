@@ -101,6 +101,8 @@ class Exchange:
                 await response.aclose()
         except httpx.HTTPError as error:
             failure = self._explained(error)
+        except Misconfigured as error:  # of an address or a CA's file, which do not all know whose they are
+            failure = error if error.message.startswith(self.place) else Misconfigured(f"{self.place}: {error.message}")
         raise failure
 
     async def _answer(self, response: httpx.Response) -> Answer:

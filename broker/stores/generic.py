@@ -150,13 +150,13 @@ def failure(place: str, answer: Answer) -> BrokerError:
     status = answer.status
     match status:
         case 400:
-            return InvalidRequest(f"{place}: the store says that the path, version or value is not acceptable (400)")
+            return InvalidRequest(f"{place}: the store does not take this path, version or value (400). To fix: the name, or the value")
         case 401 | 403:
             return StoreRefused(f"{place}: the store does not accept our credentials ({status}). To fix: the headers in headerFiles")
         case 404:
-            return NotFound(f"{place}: the store has no such secret (404)")
+            return NotFound(f"{place}: the store has no such secret (404). To fix: write it, or correct the name")
         case 413:
-            return TooLarge(f"{place}: the value is too large for the store (413)")
+            return TooLarge(f"{place}: the value is too large for the store (413). To fix: a smaller value, or the server's limit")
         case 429:
             return Throttled(f"{place}: the store asks for fewer calls (429)", answer.retry_after)
         case _ if 300 <= status < 400:

@@ -72,14 +72,14 @@ class Rows:
         with sqlite_errors(self._file), transaction(self._connection):
             gone = self._connection.execute(f"DELETE FROM secrets WHERE {where}", values).rowcount  # noqa: S608 - our own text
         if not gone:
-            raise _not_found(path, version)
+            raise _not_found(store, path, version)
 
     def versions(self, store: str, path: str) -> list[tuple[str, datetime]]:
         where, values = _where(store, path, None)
         with sqlite_errors(self._file):
             found = self._connection.execute(f"SELECT version, created FROM secrets WHERE {where} ORDER BY version", values).fetchall()  # noqa: S608 - as above
         if not found:
-            raise _not_found(path, None)
+            raise _not_found(store, path, None)
         return [(str(version), _time(path, version, created)) for version, created in found]
 
     def paths(self, store: str, prefix: str) -> list[str]:
@@ -98,7 +98,7 @@ class Rows:
         with sqlite_errors(self._file):
             found = self._connection.execute(query, values).fetchone()
         if found is None:
-            raise _not_found(path, version)
+            raise _not_found(store, path, version)
         number, created, key_name, sealed = found
         return Row(store, path, number, created), key_name, sealed
 
@@ -151,12 +151,12 @@ def _where(store: str, path: str, version: str | None) -> tuple[str, tuple[str |
     if version is None:
         return "store = ? AND path = ?", (store, path)
     if not _VERSION.fullmatch(version):
-        raise _not_found(path, version)
+        raise _not_found(store, path, version)
     return "store = ? AND path = ? AND version = ?", (store, path, int(version))
 
 
-def _not_found(path: str, version: str | None) -> NotFound:
-    return NotFound(f"embedded store: nothing at {_place(path, version)}")
+def _not_found(store: str, path: str, version: str | None) -> NotFound:
+    return NotFound(f"embedded store {store}: nothing at {_place(path, version)}. To fix: write it, or correct the name")
 
 
 def _place(path: str, version: str | int | None) -> str:

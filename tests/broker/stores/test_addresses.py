@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from broker.errors import Misconfigured
+from broker.errors import Misconfigured, Unavailable
 from broker.stores.addresses import Reach, literal_address, parse_host, refusal
 from broker.stores.generic import Generic
-from tests.generic_server import GenericServer
+from tests.generic_server import Fault, GenericServer
 
 LOOPBACK = [
     "127.0.0.1",
@@ -31,6 +31,9 @@ LOOPBACK6 = [
     "[::ffff:127.0.0.1]",
     "[::ffff:7f00:1]",
     "[64:ff9b::7f00:1]",
+    "[64:ff9b:1::127.0.0.1]",
+    "[::ffff:0:127.0.0.1]",
+    "[2001:0:4136:e378:8000:63bf:80ff:fffe]",  # Teredo of 127.0.0.1
     "[2002:7f00:1::]",
     "[::127.0.0.1]",
 ]
@@ -41,7 +44,16 @@ METADATA = [
     "169.254.1",
     "[fe80::1]",
     "[::ffff:169.254.169.254]",
+    "[64:ff9b::a9fe:a9fe]",
+    "[64:ff9b:1:0:0:0:a9fe:a9fe]",
+    "[::ffff:0:169.254.169.254]",
+    "[2002:a9fe:a9fe::1]",
+    "0xA9.0376.43518",
+    "[fe80::a9fe:a9fe]",
     "[fd00:ec2::254]",
+    "[fd00:ec2::23]",
+    "[fd20:ce::254]",
+    "192.0.0.192",
     "100.100.100.200",
     "168.63.129.16",
 ]
@@ -138,6 +150,43 @@ async def test_the_checked_address_is_the_one_that_is_connected_to(
     client = open_generic(f"http://store.example:{server.port}")
     await client.healthy()
     assert server.requests[0].headers["Host"] == f"store.example:{server.port}"
+
+
+@pytest.mark.parametrize("other", ["127.0.0.1", "169.254.169.254", "::1", "::ffff:169.254.169.254", "fd00:ec2::254", "64:ff9b::7f00:1"])
+async def test_a_name_with_one_address_that_no_store_may_have_is_refused_whole(
+    open_generic: Callable[..., Generic], monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Which of them is connected to would be chance, or the resolver's will."""
+    family = socket.AF_INET6 if ":" in other else socket.AF_INET
+    found = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.255.255.1", 443)),
+        (family, socket.SOCK_STREAM, 6, "", (other, 443, 0, 0)[: 4 if ":" in other else 2]),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    client = open_generic("https://store.example", allow_loopback=False)
+    with pytest.raises(Misconfigured, match="SecretStore test: 'store.example' resolves to .*, which is"):
+        await client.read("/path")
+
+
+async def test_what_a_name_resolves_to_is_looked_at_for_each_connection(
+    server: GenericServer, open_generic: Callable[..., Generic], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that was fine when the store was opened, and for its first call, is not trusted for the next connection."""
+    addresses = iter(["127.0.0.1", "169.254.169.254"])
+    real = socket.getaddrinfo
+
+    def resolve(host: object, *rest: object, **named: object) -> object:
+        return real(next(addresses) if host in ("store.example", b"store.example") else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    client = open_generic(f"http://store.example:{server.port}")
+    await client.healthy()
+    server.faults.append(Fault(reset=True))
+    with pytest.raises(Unavailable):
+        await client.read("/path")
+    with pytest.raises(Misconfigured, match="SecretStore test: 'store.example' resolves to 169.254.169.254, which is link-local"):
+        await client.read("/path")
+    assert len(server.requests) == 2
 
 
 HOSTS = ("*.vault.example", "10.0.0.0/8", "store.example")
