@@ -22,6 +22,7 @@ from contract.values import SecretValue
 
 AT_ONCE = 8  # values of one answer that are read at the same time
 MAX_VALUES_BYTES = 16 * 1024 * 1024  # of one answer; it is held three times while it is made
+ANY_VERSION = "0.0.0"  # of the CLI; what it asks is what the SDK asks
 NO_NAME = ""  # which no group has
 
 
@@ -137,7 +138,7 @@ class Handlers:
         return shapes.Nothing()
 
     async def cli_versions(self, call: Call) -> shapes.CliVersions:  # noqa: ARG002 - as the others
-        return shapes.CliVersions()
+        return shapes.CliVersions(min_version=ANY_VERSION, truefoundry_cli_min_version=ANY_VERSION)
 
     async def tenant(self, call: Call) -> shapes.Tenant:
         return shapes.Tenant(tenant_name=self._tenant, auth_server_url=f"https://{call.host}")

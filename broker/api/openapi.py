@@ -10,7 +10,7 @@ from broker.api.operations import OPERATIONS, ROOT, Operation
 from broker.api.problems import MEANINGS
 
 REF = "#/components/schemas/{name}"
-VERSION_PATTERN = r'^"?[A-Za-z0-9-]{1,64}"?$'
+VERSION_PATTERN = r'^("[A-Za-z0-9-]{1,64}"|[A-Za-z0-9-]{1,64})$'
 
 
 def document() -> dict[str, Any]:

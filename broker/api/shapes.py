@@ -29,6 +29,7 @@ Base64 = Annotated[str, Meta(max_length=wire.MAX_VALUE_BYTES // 3 * 4 + 4, patte
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 Offset = Annotated[int, Meta(ge=0, le=10_000_000)]
+Attribute = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.]{1,64}$")]
 Role = Literal[ROLES]  # type: ignore[valid-type]  # the four of contract.resources
 
 
@@ -113,11 +114,13 @@ class Restore(Request):
 
 
 class GroupsQuery(Request):
+    """Together, percent-encoded, within the 8,190 bytes that a request line may have."""
+
     limit: Limit = 100
     offset: Offset = 0
-    fqn: Text | None = None
-    search: Text | None = None
-    attributes: Annotated[list[Text], Meta(max_length=20)] | None = None
+    fqn: Annotated[str, Meta(max_length=2 * MAX_NAME + 2, pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
+    search: Annotated[str, Meta(max_length=256)] | None = None
+    attributes: Annotated[list[Attribute], Meta(max_length=20)] | None = None  # taken, and all of them are given
 
 
 class ForceQuery(Request):
@@ -262,8 +265,8 @@ class Nothing(Answer):
 
 
 class CliVersions(Answer):
-    min_version: str = "0.0.0"
-    truefoundry_cli_min_version: str = "0.0.0"
+    min_version: str
+    truefoundry_cli_min_version: str
 
 
 class Tenant(msgspec.Struct, kw_only=True):

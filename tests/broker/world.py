@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from broker.api.routes import Api
-from broker.api.routes import Api
 from broker.app import build_app
 from broker.audit import Audit, Origin
 from broker.backends import Backends
@@ -103,6 +102,10 @@ class World:
         return self.live.catalog
 
     @property
+    def folder(self):
+        return self.audit_path.parent / "manifests"
+
+    @property
     def groups(self):
         return self.parts.groups
 
@@ -165,7 +168,7 @@ def make_world(
     live = FolderCatalog("acme", folder)
     reads, audit = Reads(backends, cache, metrics, clock, max_requests), Audit(path, metrics)
     gate = Gate(live.catalog, admins, audit, metrics)
-    parts = assemble(live, None, folder, gate, backends, reads, creators=creators, reveals_per_minute=reveals)
+    parts = assemble(live, None, folder, gate, backends, reads, creators=creators, reveals_per_minute=reveals, clock=clock)
     live.look()
     world = World(live, memory, backends, cache, reads, audit, path, metrics, clock, admins, gate, parts, opened)
     world.store.values[PATH] = [b"old", b"pa'ss"]
