@@ -53,7 +53,7 @@ class Watched:
     def follow(self, page):
         page.on("request", lambda request: self._asked(request.url))
         page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        page.on("console", lambda message: self._said(message))
+        page.on("console", self._said)
 
     def _asked(self, url):
         if not url.startswith(self.url + "/"):

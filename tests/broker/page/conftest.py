@@ -58,7 +58,8 @@ class Browser:
 class Site:
     """A page that serves, and what it is made of."""
 
-    def __init__(self, folder, trust, groups, settings=None, uses=None, authenticator=None):
+    def __init__(self, folder, trust, groups, settings=None, uses=None, authenticator=None, port=0):
+        self.port = port
         self.folder, self.trust, self.groups = folder, trust, groups
         self.metrics = Metrics()
         self.audit_path = folder / "audit.log"
@@ -76,7 +77,7 @@ class Site:
         await self.runner.setup()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "tls.crt", self.folder / "tls.key")
-        await web.TCPSite(self.runner, "127.0.0.1", 0, ssl_context=context).start()
+        await web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=context).start()
         self.url = f"https://localhost:{self.runner.addresses[0][1]}"
         return self
 

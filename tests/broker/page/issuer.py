@@ -21,8 +21,8 @@ KEY = generate_private_key(65537, 2048)
 class Issuer:
     """`changes` are put over what it would answer: discovery, claims, and the like."""
 
-    def __init__(self, tls):
-        self._tls = tls
+    def __init__(self, tls, host="localhost"):
+        self._tls, self._host = tls, host
         self.codes = {}
         self.discovery, self.claims, self.token_answer = {}, {}, {}
         self.status = 200
@@ -35,9 +35,10 @@ class Issuer:
         app.router.add_get("/.well-known/openid-configuration", self._configuration)
         app.router.add_get("/authorize", self._authorize)
         app.router.add_post("/token", self._token)
-        self._server = TestServer(app, host="localhost", scheme="https")
+        app.router.add_get("/link", self._link)
+        self._server = TestServer(app, host=self._host, scheme="https")
         await self._server.start_server(ssl=self._tls)
-        self.url = f"https://localhost:{self._server.port}"
+        self.url = f"https://{self._host}:{self._server.port}"
         return self
 
     async def __aexit__(self, *_):
@@ -63,6 +64,10 @@ class Issuer:
         code = secrets.token_urlsafe(16)
         self.codes[code] = asked
         raise web.HTTPFound(f"{asked['redirect_uri']}?code={code}&state={asked['state']}&iss={self.url}")
+
+    async def _link(self, request):
+        """A page of another site that leads somewhere."""
+        return web.Response(text=f'<a href="{request.query["to"]}">go</a>', content_type="text/html")
 
     async def _token(self, request):
         self.asked.append("token")
