@@ -36,7 +36,7 @@ class StoreClient(Protocol):
         ...
 
     async def write(self, path: str, value: SecretValue) -> str:
-        """Make a new version and return its name ("": the store has no versions). Raises TooLarge and InvalidRequest before anything is changed."""
+        """Make a new version and return its name; "": this store has none. Raises TooLarge, InvalidRequest before anything is changed."""
         ...
 
     async def delete(self, path: str, version: str | None = None) -> None:
