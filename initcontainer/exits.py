@@ -52,8 +52,8 @@ EXITS: "dict[type[errors.InitError], Exit]" = {
     errors.CannotCarry: Exit(
         13,
         "cannot-carry",
-        "A value cannot be delivered exactly in the container's mode.",
-        "Store another value, deliver it as a file, or use the mode that is named here.",
+        "A value cannot be delivered exactly in the container's mode, or in a config file's format.",
+        "Store another value, deliver it as a file, or use the mode or format that is named here.",
     ),
     errors.Unavailable: Exit(
         14,
