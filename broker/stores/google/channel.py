@@ -118,13 +118,26 @@ class Connection:
     async def _current(self) -> _Line:
         async with self._opening:
             now = asyncio.get_running_loop().time()
-            if self._line is None or now >= self._resolve_at:
-                target = target_of(await self._addresses(), self._endpoint.port)
+            if self._line is None:
+                self._line = self._open(await self._target())
                 self._resolve_at = now + RESOLVE_SECONDS
-                if self._line is None or target != self._line.target:
-                    self._retire()
-                    self._line = self._open(target)
+            elif now >= self._resolve_at:
+                await self._follow(self._line)
+                self._resolve_at = now + RESOLVE_SECONDS
             return self._line
+
+    async def _follow(self, line: _Line) -> None:
+        """To where the name leads now. While nobody can say, where it led is as good."""
+        try:
+            target = await self._target()
+        except NotSent:
+            return
+        if target != line.target:
+            self._retire()
+            self._line = self._open(target)
+
+    async def _target(self) -> str:
+        return target_of(await self._addresses(), self._endpoint.port)
 
     async def _addresses(self) -> list[str]:
         host, port = self._endpoint.host, self._endpoint.port

@@ -20,7 +20,7 @@ from broker.stores.google import channel as module
 from broker.stores.google.channel import Endpoint, Patience, channel_options, target_of
 from contract.values import SecretValue
 from tests.broker.stores.google.conftest import Open
-from tests.broker.stores.google.server import SecretManager
+from tests.broker.stores.google.server import Fault, SecretManager
 from tests.broker.stores.google.wire import TcpProxy
 
 PATH = "/tfy-secret/acme/payments/DB_PASSWORD"
@@ -113,6 +113,17 @@ async def test_a_name_that_leads_nowhere_was_not_asked(open_google: Open, resolv
         await open_google("http://secretmanager.example").healthy()
 
 
+async def test_names_that_cannot_be_resolved_for_a_while_stop_nobody(
+    open_google: Open, resolve: Callable[..., list[str]], server: SecretManager
+) -> None:
+    asked = resolve(["127.0.0.1"], [])
+    client = open_google(f"http://secretmanager.example:{server.port}")
+    for _ in range(3):
+        await client.healthy()
+        client._connection.doubt(broken=False)
+    assert len(asked) == 3
+
+
 async def test_a_name_that_is_not_resolved_in_time(open_google: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
@@ -126,11 +137,9 @@ async def test_addresses_that_move_are_followed_and_calls_under_way_end_well(
     open_google: Open, resolve: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call on the old connection gets its answer, though the connection is retired meanwhile."""
-    from tests.broker.stores.google.server import Fault
-
-    async with SecretManager() as old, SecretManager() as new, TcpProxy(new.port, "127.0.0.2", old.port):
+    async with SecretManager() as old, SecretManager() as new, TcpProxy(old.port) as proxy, TcpProxy(new.port, "127.0.0.2", proxy.port):
         resolve(["127.0.0.1"], ["127.0.0.2"])
-        client = open_google(f"http://secretmanager.example:{old.port}")
+        client = open_google(f"http://secretmanager.example:{proxy.port}")
         old.put(NAME, b"x")
         old.faults = [Fault(wait=0.2)]
         slow = asyncio.create_task(client.read(PATH))
@@ -138,9 +147,11 @@ async def test_addresses_that_move_are_followed_and_calls_under_way_end_well(
             await asyncio.sleep(0.005)
         client._connection.doubt(broken=False)
         await client.healthy()
-        assert len(new.seen) == 1
+        assert (len(old.seen), len(new.seen), proxy.open) == (1, 1, 1)
         assert (await slow).version == "1"
-        assert len(old.seen) == 1
+        async with asyncio.timeout(3):
+            while proxy.open:  # nobody uses it any more
+                await asyncio.sleep(0.01)
         await client.close()
 
 

@@ -197,6 +197,7 @@ async def test_versions_are_those_that_can_be_read_over_all_pages(google: Google
     assert [version.version for version in found] == ["1", "2", "3", "6", "7", "8", "9", "10", "11", "12"]
     assert found[0].created == EPOCH
     assert server.methods() == ["ListSecretVersions"] * 3
+    assert {seen.request.filter for seen in server.seen} == {"state:ENABLED"}, "or thousands of destroyed ones would come along"
     server.wrong = lambda answer: service.ListSecretVersionsResponse(versions=answer.versions, next_page_token="0")
     with pytest.raises(Malformed, match="the list of versions does not end"):
         await google.versions(PATH)

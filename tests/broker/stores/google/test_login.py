@@ -17,6 +17,7 @@ from grpc import StatusCode
 from broker.errors import BrokerError, Malformed, Misconfigured, NotSent, StoreRefused, Throttled, Unavailable
 from broker.stores.addresses import Reach
 from broker.stores.google.credentials import open_login
+from broker.stores.google.exchange import LoginHttp
 from broker.stores.google.login import Login, Token
 from contract.values import SecretValue
 from tests.broker.stores.google.conftest import Open
@@ -177,6 +178,17 @@ async def test_a_login_goes_where_a_store_may_be(tokens: TokenServer, subject: P
     use(content | {field: url})
     with pytest.raises(Misconfigured, match=text):
         await current(Reach())
+
+
+@pytest.mark.parametrize(
+    "url", ["http://sts.example/", "https://a@sts.example/", "https://sts.example/#x", "https://sts.example\\@x/", "ftp://sts.example/"]
+)
+async def test_each_request_of_a_login_is_looked_at(url: str) -> None:
+    """Also one that Google's library would think of by itself."""
+    http = LoginHttp("SecretStore gsm", Reach(), 1.0)
+    with pytest.raises(Misconfigured, match="^SecretStore gsm: login at .*(plain HTTP|allowed: an https URL)"):
+        await http.send("POST", url, headers={})
+    await http.close()
 
 
 async def test_logins_keep_to_the_hosts_setting(tokens: TokenServer, subject: Path, use: Use) -> None:
@@ -401,16 +413,19 @@ async def test_a_renewal_that_fails_is_tried_again_and_told_only_when_the_token_
 
 
 async def test_a_renewal_that_was_begun_before_a_change_is_not_kept(clocked: tuple[Clocked, Login]) -> None:
+    """Not even when its answer comes last."""
     source, login = clocked
-    source.ready.clear()
+    first, second = asyncio.Event(), asyncio.Event()
+    source.ready = first
     old = asyncio.create_task(login.current())
     await settle()
     login.forget()
-    new = asyncio.create_task(login.current())
-    await settle()
-    source.ready.set()
-    await old
-    assert name(await login.current()) == name(await new) == 2
+    source.ready = second
+    second.set()
+    assert name(await login.current()) == 1
+    first.set()
+    assert name(await old) == 2
+    assert name(await login.current()) == 1
     source.different = True
     assert name(await login.current()) == 3
 

@@ -15,7 +15,7 @@ class TcpProxy:
         self._target, self._address, self._port = target, address, port
         self.cut: int | None = None
         self.stuck = False
-        self.connections = 0
+        self.connections = self.open = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -32,6 +32,7 @@ class TcpProxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
@@ -42,6 +43,7 @@ class TcpProxy:
         finally:
             for end in (upstream, writer):
                 end.transport.abort()
+            self.open -= 1
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, counted: bool) -> None:
         sent = 0
@@ -56,6 +58,7 @@ class TcpProxy:
             sent += len(data)
             writer.write(data)
             await writer.drain()
+        raise ConnectionResetError  # one side is gone, so the other goes too
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
