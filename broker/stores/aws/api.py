@@ -27,11 +27,11 @@ class Api:
     async def call(self, place: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """`operation` in snake case, parameters as AWS spells them. Raises what `errors.explain` and `http` say."""
         client = await self._client()
-        used = None if self._login is None else self._login.current
+        used = None if self._login is None else await self._login.keys()
         try:
             return await self._once(client, place, operation, parameters)
         except Expired:
-            if self._login is None:
+            if self._login is None or used is None:
                 raise
             self._login.expire(used)
         return await self._once(client, place, operation, parameters)

@@ -64,7 +64,7 @@ class Renewing:
             raise self._failure[1].with_traceback(None)
         return self.current
 
-    def expire(self, used: Keys | None) -> None:
+    def expire(self, used: Keys) -> None:
         """AWS says that these have ended. A caller whose keys were replaced meanwhile changes nothing."""
         if used is self.current:
             self.current = None

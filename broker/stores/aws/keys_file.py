@@ -26,10 +26,6 @@ class KeysFile:
         self._place, self._file, self._profile = f"{place}: login: AWS_SHARED_CREDENTIALS_FILE: file {file}", Path(file), profile
         self._known: tuple[Signature, Keys] | None = None
 
-    @property
-    def current(self) -> Keys | None:
-        return None if self._known is None else self._known[1]
-
     async def keys(self) -> Keys:
         try:
             if self._known is None or self._known[0] != signature(self._file.stat()):
@@ -39,9 +35,9 @@ class KeysFile:
             raise self._fault(f"cannot be read: {error.strerror}") from error
         return self._known[1]
 
-    def expire(self, used: Keys | None) -> None:
+    def expire(self, used: Keys) -> None:
         """Read the file once more: it may have changed within what its times can tell."""
-        if used is self.current:
+        if self._known is not None and used is self._known[1]:
             self._known = None
 
     async def close(self) -> None:

@@ -31,14 +31,11 @@ STS_ENDPOINTS = ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
 class Login(Protocol):
     """Keys to sign with, now."""
 
-    @property
-    def current(self) -> Keys | None:
-        """The ones that are known, for `expire`."""
-        ...
-
     async def keys(self) -> Keys: ...
 
-    def expire(self, used: Keys | None) -> None: ...
+    def expire(self, used: Keys) -> None:
+        """AWS says that these have ended: others, if they can be had."""
+        ...
 
     async def close(self) -> None: ...
 

@@ -49,6 +49,8 @@ def open_client(service: str, target: Target, login: Login | None, endpoint: str
             signature_version=UNSIGNED if login is None else None,
             retries={"total_max_attempts": 1},
             ignore_configured_endpoint_urls=True,
+            use_fips_endpoint=False,  # another address: the manifest names it
+            use_dualstack_endpoint=False,
             defaults_mode="legacy",  # `auto` would ask the machine's metadata service
             parameter_validation=False,
             http_session_cls=VettedSession.bound_to(target),

@@ -9,8 +9,10 @@ not there is a refusal and not a crash.
 import atexit
 import json
 import logging
+from contextlib import suppress
 from functools import cache
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from aiohttp import web
@@ -32,10 +34,19 @@ class Aws:
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
+        self._warm()
 
     def reset(self) -> "Aws":
         urlopen(Request(f"{self.url}/moto-api/reset", method="POST")).close()
         return self
+
+    def _warm(self) -> None:
+        """The first question to a service loads it, which takes seconds on a busy machine: not within a test's time-outs."""
+        scope = "AWS4-HMAC-SHA256 Credential=x/20260101/{}/{}/aws4_request, SignedHeaders=host, Signature=x"
+        for service, target in (("ssm", "AmazonSSM.GetParameter"), ("secretsmanager", "secretsmanager.GetSecretValue")):
+            headers = {"Authorization": scope.format(REGION, service), "X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.1"}
+            with suppress(HTTPError):
+                urlopen(Request(self.url, b'{"Name": "/none", "SecretId": "none"}', headers)).close()
 
     def stop(self) -> None:
         self._server.stop()

@@ -151,7 +151,7 @@ async def test_the_file_is_read_by_profile_and_again_when_it_changes(tmp_path: P
     default, other = KeysFile("p", str(file), "default"), KeysFile("p", str(file), "other")
     assert await default.keys() == Keys("A", "canary%{secret}", None)
     assert await other.keys() == Keys("B", "C", "D")
-    assert (await default.keys()) is default.current
+    assert (await default.keys()) is (await default.keys())
     (tmp_path / "next").write_text(TEXT.replace("= A", "= A2"))
     (tmp_path / "next").rename(file)
     assert (await default.keys()).access_key == "A2"

@@ -178,7 +178,12 @@ async def test_the_hosts_that_the_setting_allows_hold_for_aws_own_names(
 
     asked: list[str] = []
     monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", resolved)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    for name, value in (
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AWS_USE_FIPS_ENDPOINT", "true"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "true"),
+    ):
+        monkeypatch.setenv(name, value)
     with pytest.raises(Misconfigured, match="is outside of what TFY_SECRET_STORE_HOSTS allows: vault.example"):
         await open_aws(provider, None, reach=Reach(hosts=("vault.example",))).read(PATH)
     assert asked == [f"{'ssm' if provider == 'awsParameterStore' else 'secretsmanager'}.{REGION}.amazonaws.com"]
