@@ -4,7 +4,7 @@ import re
 from string import ascii_letters, digits
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broker.errors import InvalidRequest, NotFound
@@ -18,6 +18,7 @@ PART = st.one_of(ALNUM, st.builds("{}{}{}".format, ALNUM, MIDDLE, ALNUM))
 PARTS = st.tuples(PART, PART, PART)
 
 
+@settings(deadline=None)
 @given(PARTS)
 @example(("a", "b-d-c", "a--d-b"))
 @example(("a", "a_b", "a.b"))
@@ -28,11 +29,13 @@ def test_a_name_is_in_googles_set_and_gives_its_path_back(parts: tuple[str, str,
     assert decode(name) == parts
 
 
+@settings(deadline=None)
 @given(PARTS, PARTS)
 def test_two_paths_never_have_one_name(one: tuple[str, str, str], two: tuple[str, str, str]) -> None:
     assert (encode(*one) == encode(*two)) == (one == two)
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("tfy-secret_dhuab12"), max_size=40).map("tfy-secret__a__b__a{}".format))
 @example("tfy-secret__a__b__a--h-b")
 @example("tfy-secret__a__b__a--u-b")
