@@ -71,12 +71,14 @@ class Waiting:
         names: set[Asked | None] = set()
         while self._jobs:
             job = next(iter(self._jobs.values()))
+            if job.answer.done():
+                self.drop(job)
+                continue
             if taken and (job.asked is None or taken[0].asked is None or (job.asked not in names and len(names) == most)):
                 break
             self.drop(job)
-            if not job.answer.done():
-                taken.append(job)
-                names.add(job.asked)
+            taken.append(job)
+            names.add(job.asked)
         return taken
 
     def take_all(self) -> list[Job]:

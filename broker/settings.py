@@ -100,7 +100,8 @@ GROUP_CREATORS = Setting(
     "TFY_SECRET_GROUP_CREATORS",
     names,
     "",
-    "Subjects (comma-separated) that may make secret groups, e.g. `team:developers`; whoever makes one is its admin. Tenant admins may anyway.",
+    "Subjects (comma-separated) that may make secret groups, e.g. `team:developers`; whoever makes one is its admin. "
+    "Tenant admins may anyway.",
 )
 REVEALS_PER_MINUTE = Setting(
     "TFY_SECRET_REVEALS_PER_MINUTE",

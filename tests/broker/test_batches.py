@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future  # as asyncio's, without a loop
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from broker.batches import Job, Waiting
@@ -66,7 +66,8 @@ def test_the_line_is_bounded_and_what_comes_back_was_let_in_before():
     assert line.take(10) == jobs
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
+@example(2, 3, [("read", 0), ("write", 0), ("read", 1), ("cancel", 1), ("take", 0)])  # one who left does not end a batch
 @given(
     st.integers(1, 20),
     st.integers(1, 30),
