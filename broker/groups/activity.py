@@ -35,7 +35,8 @@ def decode(entries: Sequence[Mapping[str, Any]]) -> tuple[Activity, ...]:
             continue
         more = {name: value for name in _OPTIONAL if isinstance(value := entry.get(name), str)}
         found.append(Activity(time, who, str(action), **more))
-    return tuple(sorted(reversed(found), key=lambda entry: entry.time, reverse=True))
+    found.reverse()  # of two at the same time the later one was added later
+    return tuple(sorted(found, key=lambda entry: entry.time, reverse=True))
 
 
 def merged(before: Iterable[Mapping[str, Any]], added: Iterable[Activity]) -> list[Mapping[str, Any]]:

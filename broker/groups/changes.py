@@ -16,9 +16,11 @@ wish. `repair` finds them, here is what is done (`settle`).
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from broker.errors import BrokerError, Conflict, Misconfigured, NotFound, Retryable, StoreFailed, Unavailable
 from broker.groups.held import Held
@@ -60,6 +62,7 @@ class Changes:
     def __init__(self, resources: Resources, values: Values, catalog: Catalog, now: Callable[[], datetime] = now_utc) -> None:
         self._resources, self._values, self._catalog, self.now = resources, values, catalog, now
         self._running: set[str] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     # --- groups ------------------------------------------------------------------------------------------------------
 
@@ -338,16 +341,19 @@ class Changes:
             return True
 
     async def _write(self, name: str, edit: Callable[[Held], Edit]) -> Held:
-        """Read, decide, write; again when somebody else wrote in between."""
+        """Read, decide, write; again when somebody else wrote in between. Writers of this replica take turns."""
+        turn = self._turns.get(name)
+        if turn is None:
+            turn = self._turns[name] = asyncio.Lock()
         for attempt in range(TRIES):
-            held = await self.fresh(name)
-            made = edit(held)
-            if made == Edit():
-                return held
-            try:
-                return await self._resources.change(held, made)
-            except Stale:
-                await asyncio.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 5)))  # noqa: S311 - jitter
+            async with turn:
+                held = await self.fresh(name)
+                made = edit(held)
+                if made == Edit():
+                    return held
+                with suppress(Stale):
+                    return await self._resources.change(held, made)
+            await asyncio.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 5)))  # noqa: S311 - jitter
         raise Unavailable(f"secret group '{name}' is being changed by many at once; try again", retry_after=1)
 
     def _store(self, name: str) -> SecretStore:

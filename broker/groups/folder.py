@@ -241,7 +241,8 @@ class FolderResources:
             found = json.loads(durable.read(self._folder / STATE / f"{name}.json") or b"{}")
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        kinds = {"pending": str, "activity": list, "created": str, "created_by": str}  # what has another type was not written by us
+        return {k: v for k, v in found.items() if k in kinds and isinstance(v, kinds[k])} if isinstance(found, dict) else {}
 
     def _put_pending(self, name: str, pending: tuple[Intent, ...]) -> None:
         state, made = self._state(name), encode(pending)

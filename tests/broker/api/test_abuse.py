@@ -40,7 +40,7 @@ TARGETS = [
     f"{API}/secret-groups/{PAYMENTS}%0A",
     f"{API}/secret-groups/{PAYMENTS}=",
     f"{API}/secret-groups/{PAYMENTS}/",
-    f"{API}/secret-groups/{base64.urlsafe_b64encode('payments/../search'.encode()).decode().rstrip('=')}",
+    f"{API}/secret-groups/{base64.urlsafe_b64encode(b'payments/../search').decode().rstrip('=')}",
     f"{API}/secret-groups/{base64.urlsafe_b64encode('пayments'.encode()).decode().rstrip('=')}",
     f"{API}/secret-groups/" + "A" * 5000,
     f"{API}/secrets/{group_id('payments')}",

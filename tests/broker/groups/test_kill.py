@@ -132,7 +132,7 @@ async def test_killed_between_store_and_resource_at_every_point(tmp_path, author
     assert sorted(stores.values) == [f"{ROOT}/create/KEPT_AFTER", f"{ROOT}/create/OLD", f"{ROOT}/remove/STAYS"]
     assert stores.values[f"{ROOT}/create/KEPT_AFTER"][0][1] == "CANARY-there-before"
     assert (tmp_path / "manifests" / "all.yaml").read_text().startswith("# kept\n")
-    assert not [p for p in (tmp_path / "manifests").rglob("*.tmp")]
+    assert not list((tmp_path / "manifests").rglob("*.tmp"))
 
 
 PAST = "2026-01-01T00:00:00+00:00"

@@ -1,0 +1,171 @@
+"""Groups in a folder of manifests: files that people edit at the same time, that cannot be written, that are links; nothing is lost."""
+
+import asyncio
+import json
+import os
+
+import pytest
+import yaml
+
+from broker.errors import Conflict, InvalidRequest, Misconfigured
+from broker.groups import durable
+from broker.groups.model import Collaborator, NewGroup
+from contract.values import SecretValue
+from tests.broker.world import ORIGIN, group, manifests, person, store
+
+ADMIN, MAKER, EDITOR = person("admin"), person("maker"), person("editor")
+VALUE = SecretValue(b"CANARY-value")
+OWN = [Collaborator("user:admin", "secret-group-admin")]
+
+
+@pytest.fixture
+def world(make):
+    return make(creators=frozenset({"user:maker"}))
+
+
+def groups_in(world):
+    found = {}
+    for file in sorted(world.folder.glob("*.y*ml")):
+        for document in yaml.safe_load_all(file.read_text()):
+            if document and document["kind"] == "SecretGroup":
+                found[document["metadata"]["name"]] = document["spec"]
+    return found
+
+
+async def test_a_new_group_is_a_file_of_its_own(world):
+    view = await world.groups.create(MAKER, NewGroup("billing", "main", (), {"A": VALUE}), ORIGIN)
+    file = world.folder / "secretgroup-billing.yaml"
+    assert yaml.safe_load(file.read_text()) == {
+        "apiVersion": "tfy-secret.dev/v1alpha1",
+        "kind": "SecretGroup",
+        "metadata": {"name": "billing"},
+        "spec": {"store": "main", "keys": ["A"], "collaborators": [{"role": "secret-group-admin", "subject": "user:maker"}]},
+    }
+    assert (view.created_by, file.stat().st_mode & 0o777) == ("maker", 0o644)
+    state = world.folder / ".secret-groups" / "billing.json"
+    assert (json.loads(state.read_text()).keys(), state.stat().st_mode & 0o777) == ({"created", "created_by", "activity"}, 0o600)
+    assert "CANARY" not in state.read_text() + file.read_text()
+    await world.groups.delete_group(MAKER, "billing", ORIGIN)
+    assert not file.exists()
+    assert not state.exists()
+
+
+async def test_another_document_and_its_comments_are_never_lost(world):
+    text = "# precious\n" + yaml.safe_dump_all([store("second", "acme/embedded/second"), group("one", ["A"], [("admin", "user:admin")])])
+    text += "---\n# the other\n" + yaml.safe_dump(group("two", ["B"], [("admin", "user:admin")])) + "# the end\n"
+    (world.folder / "more.yml").write_text(text)
+    (world.folder / "more.yml").chmod(0o640)
+    world.live.look()
+    await world.groups.put_key(ADMIN, "one", "FRESH", VALUE, ORIGIN)
+    after = (world.folder / "more.yml").read_text()
+    assert after == text.replace("  - A\n", "  - A\n  - FRESH\n")
+    assert (world.folder / "more.yml").stat().st_mode & 0o777 == 0o640
+    await world.groups.delete_group(ADMIN, "one", ORIGIN)
+    after = (world.folder / "more.yml").read_text()
+    assert after.startswith("# precious\n")
+    assert after.endswith(text[text.index("---\n# the other") :])
+    assert set(world.catalog.stores) == {"main", "second"}
+
+
+async def test_an_edit_by_hand_between_read_and_rename_is_kept(world, monkeypatch):
+    """Somebody saves the file while we write ours: ours is made again from what they saved."""
+    file = world.folder / "all.yaml"
+    real, edits = durable.write, []
+
+    def edited_meanwhile(path, content, seen, mode=0o644):
+        if path == file and not edits:
+            edits.append(1)
+            documents = manifests()
+            documents[1]["spec"]["keys"].append("BY_HAND")
+            file.write_text("# by hand\n" + yaml.safe_dump_all(documents))
+        real(path, content, seen, mode)
+
+    monkeypatch.setattr(durable, "write", edited_meanwhile)
+    await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    assert {"BY_HAND", "FRESH"} <= set(groups_in(world)["payments"]["keys"])
+    assert file.read_text().startswith("# by hand\n")
+
+
+async def test_an_edit_by_hand_is_a_conflict_for_who_saw_the_former_state(world):
+    seen = await world.groups.get(ADMIN, "payments", ORIGIN)
+    documents = manifests()
+    documents[1]["spec"]["keys"].remove("STRIPE_KEY")
+    (world.folder / "all.yaml").write_text(yaml.safe_dump_all(documents))
+    with pytest.raises(Conflict) as caught:
+        await world.groups.delete_key(ADMIN, "payments", "DB_PASSWORD", ORIGIN, expected=seen.version)
+    assert caught.value.changes == ("key 'STRIPE_KEY' was deleted",)
+    assert "DB_PASSWORD" in groups_in(world)["payments"]["keys"]
+
+
+async def test_twenty_writers_at_once(world):
+    keys = [f"KEY_{n}" for n in range(20)]
+    await asyncio.gather(*(world.groups.put_key(ADMIN, "payments", key, VALUE, ORIGIN) for key in keys))
+    assert set(keys) <= set(groups_in(world)["payments"]["keys"])
+    assert not [p for p in world.folder.rglob("*") if p.name.endswith(".tmp")]
+
+
+async def test_what_is_written_is_seen_at_once(world):
+    """Without waiting for the folder's watcher, which is not even started here."""
+    await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    assert "FRESH" in world.catalog.groups["payments"].keys
+    await world.groups.delete_group(ADMIN, "payments", ORIGIN)
+    assert "payments" not in world.catalog.groups
+
+
+async def test_a_link_is_not_written(world):
+    """A ConfigMap's volume is made of links: writing one would part it from its source."""
+    (world.folder / "real").mkdir()
+    (world.folder / "all.yaml").rename(world.folder / "real" / "all.yaml")
+    (world.folder / "all.yaml").symlink_to("real/all.yaml")
+    with pytest.raises(Misconfigured, match="all.yaml: is a link, so it is not written. To fix:"):
+        await world.groups.set_collaborators(ADMIN, "payments", OWN, ORIGIN)
+
+
+async def test_a_folder_that_cannot_be_written(world, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(durable, "lock", refuse)
+    with pytest.raises(Misconfigured, match=r"TFY_SECRET_MANIFESTS .*: cannot be written \(Permission denied\). To fix:"):
+        await world.groups.set_collaborators(ADMIN, "payments", OWN, ORIGIN)
+    assert (await world.groups.get(ADMIN, "payments", ORIGIN)).may
+
+
+async def test_a_full_disk_leaves_the_file_as_it_was(world, monkeypatch):
+    before = (world.folder / "all.yaml").read_bytes()
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Misconfigured, match="No space left"):
+        await world.groups.set_collaborators(ADMIN, "payments", OWN, ORIGIN)
+    assert (world.folder / "all.yaml").read_bytes() == before
+    assert not [p for p in world.folder.rglob("*") if p.name.endswith(".tmp")]
+
+
+async def test_a_name_that_two_files_claim(world):
+    (world.folder / "twice.yaml").write_text(yaml.safe_dump(group("payments", [], [("admin", "user:admin")])))
+    with pytest.raises(Misconfigured, match=r"defined 2 times \(all.yaml, twice.yaml\). To fix: keep one"):
+        world.live.look()
+        await world.parts.resources.read("payments")
+
+
+async def test_a_file_that_cannot_be_changed_without_loss_is_left_alone(world):
+    text = "apiVersion: tfy-secret.dev/v1alpha1\nkind: SecretGroup\nmetadata: {name: odd}\nspec:\n  store: main\n"
+    text += "  keys: [A, # why\n    B]\n  collaborators: [{role: secret-group-admin, subject: user:admin}]\n"
+    (world.folder / "odd.yaml").write_text(text)
+    world.live.look()
+    with pytest.raises(InvalidRequest, match="holds a comment inside brackets, which would be lost. To fix: change the file by hand"):
+        await world.groups.put_key(ADMIN, "odd", "FRESH", VALUE, ORIGIN)
+    assert (world.folder / "odd.yaml").read_text() == text
+    assert not [path for path in world.store.values if "/odd/" in path], "nothing half-made either"
+
+
+async def test_state_that_is_damaged_hides_nothing(world):
+    await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    for content in (b"", b"[]", b"{", b'{"activity": 3, "pending": 4}'):
+        (world.folder / ".secret-groups" / "payments.json").write_bytes(content)
+        view = await world.groups.get(ADMIN, "payments", ORIGIN)
+        assert "FRESH" in [key.key for key in view.keys]
+        await world.groups.put_key(EDITOR, "payments", "DB_PASSWORD", VALUE, ORIGIN)
