@@ -16,7 +16,7 @@ from tests.e2e.pods import APPS
 from tests.e2e.values import GROUP, TENANT, UNSTORED, VALUES
 
 ORDER = (
-    "installation variables containers security files byte_classes running workloads refusals backstop groups management dry_run"
+    "installation variables containers security files templates byte_classes running workloads refusals backstop groups management dry_run"
     " exec_variables exec_values exec_containers exec_running exec_process exec_images exec_mixed"
     " certificates outages generic_store stores exec_joining canary removal cert_manager"
 ).split()
