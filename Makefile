@@ -10,7 +10,7 @@ COVERAGE := 90
 E2E ?= tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help setup launcher demo test lint check coverage e2e bench images images-all docs lock clean
+.PHONY: help setup launcher demo test lint check coverage e2e bench images images-all docs screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(HERE)Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ images-all: $(STAMP) ## both images for amd64 and arm64
 
 docs: $(STAMP) ## docs/annotations.md and docs/settings.md from the tables in code
 	@cd $(HERE) && $(PY) -m docs.generate
+
+screenshots: $(STAMP) ## docs/images: the web page in light and dark, with the machine's Chromium
+	@cd $(HERE) && $(PY) -m docs.screenshots
 
 lock: ## resolve pyproject.toml again and write requirements/*.txt with hashes (needs uv)
 	@cd $(HERE) && uv lock --quiet --upgrade && uv export --quiet --no-header --no-emit-project --no-annotate --all-groups --all-extras -o requirements/dev.txt \
