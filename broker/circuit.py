@@ -84,12 +84,13 @@ class Circuit:
         if was_open:
             self._changed()
 
-    def failed(self, ticket: Ticket) -> None:
+    def failed(self, ticket: Ticket, asked: float = 0.0) -> None:
+        """`asked`: the store's Retry-After, which an opening keeps as far as it is not past the longest."""
         if ticket != self._life:
             return
         self._failures += 1
         if self._trial or self._failures >= self._after:
-            self._open()
+            self._open(asked)
             self._changed()
 
     def undecided(self, ticket: Ticket) -> None:
@@ -109,9 +110,10 @@ class Circuit:
         self._close()
         self._changed()
 
-    def _open(self) -> None:
+    def _open(self, asked: float) -> None:
         seconds = min(self._longest, self._first * 2 ** min(self._openings, 16))
-        self._until = self._timing.clock() + self._timing.uniform(seconds / 2, seconds)  # replicas do not come back together
+        spread = self._timing.uniform(seconds / 2, seconds)  # replicas do not come back together
+        self._until = self._timing.clock() + max(spread, min(asked, self._longest))
         self._openings += 1
         self._doubted = self._doubted or self._by_probe
         self._trial = False

@@ -143,7 +143,7 @@ class Lane:
             self.circuit.answered(ticket)
         elif failed is not None:
             self._reason = kind(failed)
-            self.circuit.failed(ticket)
+            self.circuit.failed(ticket, longest_asked(outcomes))
         else:
             self.circuit.undecided(ticket)
 

@@ -64,6 +64,13 @@ def test_each_opening_in_a_row_is_longer_up_to_a_bound(circuit, clock):
     assert circuit.left_alone() == FIRST_SECONDS, "an answer ends the row"
 
 
+@pytest.mark.parametrize(("asked", "seconds"), [(0.5, FIRST_SECONDS), (7.0, 7.0), (3600.0, LONGEST_SECONDS)])
+def test_what_the_store_asks_for_is_kept_up_to_the_bound(circuit, asked, seconds):
+    for _ in range(AFTER):
+        circuit.failed(circuit.begin(), asked)
+    assert circuit.left_alone() == seconds
+
+
 def test_replicas_do_not_come_back_together(clock):
     least = Circuit(FakeTime(lambda least, _most: least).timing)
     fail(least, AFTER)
