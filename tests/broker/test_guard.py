@@ -216,6 +216,15 @@ async def test_a_write_that_may_have_been_done_says_so(bench, operation):
     assert found.retry_after == 7
 
 
+@pytest.mark.parametrize("error", [NotSent("no connection"), Sealed("sealed"), Throttled("slow down", 60)], ids=lambda e: type(e).__name__)
+async def test_a_write_that_was_not_done_does_not_say_so(bench, error):
+    one = bench()
+    one.client.script = [error] * TRIES
+    task = one.start(one.guard.write("/a", VALUE))
+    await one.clock.pass_(5)
+    assert (await settled(task))[0].message == error.message
+
+
 async def test_so_many_tries_with_growing_waits(bench):
     one = bench()
     one.client.script = [Unavailable(f"down {n}") for n in range(9)]
