@@ -184,7 +184,7 @@ class Changes:
         doomed = [key for key in found.doomed() if key not in held.keys]
         store = self._store(held.group.store) if doomed else None
         if store is not None:
-            await _each(doomed, lambda key: self._values.purge(store, self._path(held.name, key)))
+            await each(doomed, lambda key: self._values.purge(store, self._path(held.name, key)))
         if not found.whole or not await self._removed(held):
             await self._write(held.name, lambda now: _without(now, found))
 
@@ -253,7 +253,7 @@ class Changes:
         async def look(key: str) -> None:
             there[key] = (await self._values.newest(found, self._path(name, key)))[0]
 
-        await _each(secrets, look)
+        await each(secrets, look)
         return intent(Step.CREATE, secrets, by, self.now(), kept=tuple(key for key in secrets if there[key]), whole=whole)
 
     def _begun(self, held: Held, check: Check, creation: Intent) -> Edit:
@@ -301,7 +301,7 @@ class Changes:
 
         try:
             async with asyncio.timeout(CHANGE_SECONDS):
-                await _each(values, write)
+                await each(values, write)
         except TimeoutError:
             slow = Unavailable(f"SecretStore {store.name}: did not take the values within {CHANGE_SECONDS:g} seconds")
             raise StoreFailed(slow.message, slow) from None
@@ -408,7 +408,7 @@ def _may_work_later(error: BrokerError) -> bool:
     return isinstance(cause, Retryable) or cause.code == wire.INTERNAL
 
 
-async def _each(keys: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:
+async def each(keys: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:
     """A few at a time; the first failure ends it, and what is on its way is waited for."""
     room = asyncio.Semaphore(AT_ONCE)
     failed: list[Exception] = []

@@ -1,0 +1,78 @@
+"""What people see of groups, stores, versions and activity. No store is asked for a value."""
+
+from collections.abc import Sequence
+
+from broker import audit
+from broker.audit import Line, Origin
+from broker.errors import Unsupported
+from broker.gate import name_of
+from broker.groups.desk import WRITES
+from broker.groups.model import Activity, GroupView, Page, StoreView, Versions, VersionView
+from broker.groups.reveals import Reveals
+from broker.identity import Caller
+from broker.stores.store import StoredVersion
+from contract.access import Action
+from contract.fqn import SCHEME, Fqn, ManagedSecret
+
+MAX_SEARCH = 256  # characters
+
+
+class Looks(Reveals):
+    """Part of the service: what is shown."""
+
+    async def list(self, caller: Caller, origin: Origin, search: str = "", limit: int = 100, offset: int = 0) -> Page[GroupView]:
+        """The groups that the caller may LIST, by name. `search`: words that the name, the store or a key must hold, any case."""
+        words = search[:MAX_SEARCH].lower().split()
+        found = [name for name in self._index.names() if self._shown(caller, name, words)]
+        await self._gate.record(origin, Line(Action.LIST.value, f"{SCHEME}{self.tenant}:*", audit.ALLOW, "ok"))
+        views = [self._view(caller, held) for name in found[offset : offset + limit] if (held := self._index.held(name)) is not None]
+        return Page(tuple(views), len(found), limit, offset)
+
+    async def get(self, caller: Caller, group: str, origin: Origin) -> GroupView:
+        """One group as it is now (LIST)."""
+        held = await self._open(caller, Action.LIST, group, origin)
+        await self._gate.record(origin, Line(Action.LIST.value, name_of(self.tenant, group), audit.ALLOW, "ok"))
+        self._index.keep(held)
+        return self._view(caller, held)
+
+    async def stores(self, caller: Caller, origin: Origin) -> tuple[StoreView, ...]:  # noqa: ARG002 - as every other method
+        """For those who may make groups every usable store; for others those of the groups they may LIST. Health is at most 15 s old."""
+        catalog, creates = self._gate.catalog, self.may_create(caller)
+        visible = (
+            sorted(catalog.stores)
+            if creates
+            else sorted({g.store for g in catalog.groups.values() if self.may(caller, Action.LIST, g.name)})
+        )
+        stores = [store for name in visible if (store := catalog.stores.get(name)) is not None]
+        known = await self._health.look(stores)
+        made = []
+        for store in stores:
+            found = known.get(store.name)
+            problem = found.problem if found and creates else None
+            made.append(StoreView(store.name, store.fqn, store.provider, found.healthy if found else None, problem, creates))
+        return tuple(made)
+
+    async def versions(self, caller: Caller, group: str, key: str, origin: Origin) -> Versions:
+        """A key's versions (LIST), newest first, with who made them as far as the group's activity reaches back."""
+        try:
+            found = await self.stored_versions(caller, Fqn(ManagedSecret(self.tenant, group, key)), origin)
+        except Unsupported:
+            return Versions((), listed=False)
+        authors = {entry.version: entry for entry in reversed(await self._activity(group)) if entry.key == key and entry.action in WRITES}
+        return Versions(tuple(_version_view(stored, authors.get(stored.version), stored is found[-1]) for stored in reversed(found)))
+
+    async def activity(self, caller: Caller, group: str, origin: Origin) -> tuple[Activity, ...]:
+        """What people did with the group lately (SHARE: its admins), newest first."""
+        await self._open(caller, Action.SHARE, group, origin, said="activity")
+        await self._gate.record(origin, Line("activity", name_of(self.tenant, group), audit.ALLOW, "ok"))
+        return await self._activity(group)
+
+    def _shown(self, caller: Caller, name: str, words: Sequence[str]) -> bool:
+        if Action.LIST not in self._gate.actions(caller, self._known(name)):
+            return False
+        return not words or all(word in self._index.text(name) for word in words)
+
+
+def _version_view(stored: StoredVersion, author: Activity | None, current: bool) -> VersionView:
+    created = stored.created or (author.time if author else None)
+    return VersionView(stored.version, created, author.who if author else None, current)
