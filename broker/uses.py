@@ -6,9 +6,10 @@ pods that have not ended                     | env, the plan that the webhook ma
 Deployments, StatefulSets, DaemonSets,       | the same of their pod template, also scaled to nothing
 CronJobs, and Jobs that have not ended       |
 
-A pod counts as what made it. All of it is names: the lists are read page by page, decoded only as far as needed, kept for half a
-minute and bounded in number and time; what is then not known is said. A name counts wherever it stands, since a deletion is asked
-about once too often rather than once too little. Who may see the answer is decided by whoever asks.
+A pod counts as what made it. All of it is names: the lists are read page by page,
+decoded only as far as needed, kept for half a minute (shown for five) and bounded in number and time; what is then not known is
+said. A name counts wherever it stands, since a deletion is asked about once too often rather than once too little. Who may see the
+answer is decided by whoever asks.
 """
 
 import asyncio
@@ -28,8 +29,9 @@ from service.kube import Kube, KubeError, Refused
 
 log = structlog.get_logger()
 KEEP_SECONDS = 30.0
-STALE_SECONDS = 300.0  # an answer this old is still shown while a newer one is read
-WAIT_SECONDS = 1.5  # a page does not wait longer than this
+STALE_SECONDS = 300.0  # an answer this old is still shown while a newer one is read; nothing is deleted on it
+QUICK_SECONDS = 0.05  # a page that only shows it does not wait longer than this
+PATIENT_SECONDS = 10.0  # one that deletes does
 SCAN_SECONDS = 30.0
 PAGE = "500"
 MAX_OBJECTS = 50_000  # about 100 pages of pods; a larger cluster is told that not all was looked at
@@ -64,18 +66,20 @@ class Used:
 
 
 class Uses(Protocol):
-    async def of_group(self, group: str) -> Used: ...
+    """`fresh`: before something is deleted; it may take seconds. Else what is known is said at once."""
 
-    async def of_key(self, group: str, key: str) -> Used: ...
+    async def of_group(self, group: str, *, fresh: bool = False) -> Used: ...
+
+    async def of_key(self, group: str, key: str, *, fresh: bool = False) -> Used: ...
 
 
 class NotKnown:
     """Where there is no cluster to ask."""
 
-    async def of_group(self, _group: str) -> Used:
+    async def of_group(self, group: str, *, fresh: bool = False) -> Used:  # noqa: ARG002 - the same answer for all
         return Used(missing=OFF_CLUSTER)
 
-    async def of_key(self, _group: str, _key: str) -> Used:
+    async def of_key(self, group: str, key: str, *, fresh: bool = False) -> Used:  # noqa: ARG002 - as above
         return Used(missing=OFF_CLUSTER)
 
 
@@ -91,22 +95,30 @@ class _Scan:
 class ClusterUses:
     """Looks when somebody asks, once for all who ask at a time. `clock` is monotonic."""
 
-    def __init__(self, kube: Kube, tenant: str, clock: Callable[[], float] = time.monotonic, wait: float = WAIT_SECONDS) -> None:
-        self._kube, self._tenant, self._clock, self._wait = kube, tenant, clock, wait
+    def __init__(
+        self,
+        kube: Kube,
+        tenant: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        quick: float = QUICK_SECONDS,
+        patient: float = PATIENT_SECONDS,
+    ) -> None:
+        self._kube, self._tenant, self._clock, self._quick, self._patient = kube, tenant, clock, quick, patient
         part = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
         mine = re.escape(tenant)
         self._name = re.compile(rf"{SCHEME}{mine}:{part}:{part}|::/{ROOT}/{mine}/{part}/{part}")
         self._last: _Scan | None = None
         self._task: asyncio.Task[_Scan] | None = None
 
-    async def of_group(self, group: str) -> Used:
-        scan = await self._scan()
+    async def of_group(self, group: str, *, fresh: bool = False) -> Used:
+        scan = await self._scan(fresh)
         if scan is None:
             return Used(missing=NOT_YET, unsure=True)
         return Used(scan.groups.get(group, {}), scan.missing, scan.missing is not None)
 
-    async def of_key(self, group: str, key: str) -> Used:
-        used = await self.of_group(group)
+    async def of_key(self, group: str, key: str, *, fresh: bool = False) -> Used:
+        used = await self.of_group(group, fresh=fresh)
         return Used({key: used.of(key)} if used.of(key) else {}, used.missing, used.unsure)
 
     async def close(self) -> None:
@@ -115,16 +127,19 @@ class ClusterUses:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def _scan(self) -> _Scan | None:
+    async def _scan(self, fresh: bool) -> _Scan | None:
+        """The newest look at the cluster; None: there is none that is of use yet."""
         now, last = self._clock(), self._last
         if last is not None and now - last.at < KEEP_SECONDS:
             return last
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look(), name="look for uses of secrets")
-        done, _ = await asyncio.wait({self._task}, timeout=self._wait)
-        if done:
-            return self._last
-        return last if last is not None and now - last.at < STALE_SECONDS else None
+        usable = last if last is not None and now - last.at < STALE_SECONDS else None
+        if fresh or usable is None:
+            done, _ = await asyncio.wait({self._task}, timeout=self._patient if fresh else self._quick)
+            if done:
+                return self._last
+        return None if fresh else usable
 
     async def _look(self) -> _Scan:
         at = self._clock()

@@ -19,7 +19,6 @@ PAGE: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": ", ".join([*(f"{name}=()" for name in _OFF), "clipboard-write=(self)"]),
-    "Strict-Transport-Security": "max-age=31536000",
 }
 STATIC: Mapping[str, str] = {
     **HEADERS,

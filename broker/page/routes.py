@@ -161,6 +161,7 @@ FOREIGN = (
 _TITLES = {
     wire.DENIED: "Nothing here for you",
     wire.NOT_FOUND: "Not found",
+    wire.CONFLICT: "Somebody else changed it",
     wire.THROTTLED: "A moment, please",
     wire.UNAVAILABLE: "Not available at the moment",
     wire.STORE_REFUSED: "The secret store refuses us",

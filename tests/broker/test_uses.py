@@ -84,7 +84,7 @@ def clock():
 
 @pytest.fixture
 async def looking(cluster, clock):
-    made = ClusterUses(cluster.kube, "acme", clock)
+    made = ClusterUses(cluster.kube, "acme", clock, quick=5.0)
     yield made
     await made.close()
 
@@ -181,12 +181,13 @@ async def test_it_is_looked_up_once_for_all_who_ask_and_kept_for_a_while(cluster
     assert len(cluster.asked) == len(uses._PATHS)
     clock.now += 1
     cluster.add("Deployment", "web", made_of(pod(FQN)))
+    await looking.of_group("payments", fresh=True)
     assert await who(looking) == ["Deployment shop/web"]
 
 
 async def test_a_page_does_not_wait_for_a_slow_cluster(cluster, clock):
-    """First nothing is known; later what was known before is shown, while it is not too old."""
-    looking = ClusterUses(cluster.kube, "acme", clock, wait=0.05)
+    """First nothing is known; later what was known before is shown at once, while it is not too old."""
+    looking = ClusterUses(cluster.kube, "acme", clock)
     cluster.gate = asyncio.Event()
     assert await looking.of_group("payments") == Used(missing=uses.NOT_YET, unsure=True)
     cluster.add("Deployment", "web", made_of(pod(FQN)))
@@ -196,8 +197,22 @@ async def test_a_page_does_not_wait_for_a_slow_cluster(cluster, clock):
     cluster.gate.clear()
     clock.now += KEEP_SECONDS
     assert await who(looking) == ["Deployment shop/web"]
+    assert not looking._task.done(), "a newer answer is on its way"
     clock.now += STALE_SECONDS
     assert (await looking.of_group("payments")).missing == uses.NOT_YET
+    await looking.close()
+
+
+async def test_before_a_deletion_it_is_looked_up_anew(cluster, clock):
+    """What was known five minutes ago is no reason to delete; what cannot be known in time is said."""
+    looking = ClusterUses(cluster.kube, "acme", clock, patient=0.2)
+    await looking.of_group("payments", fresh=True)
+    cluster.add("Deployment", "web", made_of(pod(FQN)))
+    clock.now += KEEP_SECONDS
+    assert (await looking.of_key("payments", "DB", fresh=True)).of("DB") == (Workload("shop", "Deployment", "web"),)
+    cluster.gate = asyncio.Event()
+    clock.now += KEEP_SECONDS
+    assert await looking.of_key("payments", "DB", fresh=True) == Used(missing=uses.NOT_YET, unsure=True)
     await looking.close()
 
 
@@ -211,6 +226,7 @@ async def test_an_api_server_that_fails(cluster, looking, clock):
     assert await looking.of_group("payments") == Used(missing=uses.FAILED, unsure=True)
     cluster.status = 200
     clock.now += KEEP_SECONDS
+    await looking.of_group("payments", fresh=True)
     assert await who(looking) == []
 
 

@@ -33,7 +33,7 @@ async def deleted(visit: Visit, form: Form) -> web.Response:
     name = visit.named("group")
     if form.text("name") != name:
         return await _delete_page(visit, f"type the group's name, {name}, to delete it", 400)
-    uses = await visit.parts.uses.of_group(name)
+    uses = await visit.parts.uses.of_group(name, fresh=True)
     if (uses.workloads() or uses.unsure) and form.text("in_use") != "yes":
         return await _delete_page(visit, "the group is in use: say that you know", 400)
     try:
@@ -56,5 +56,5 @@ async def _delete_page(visit: Visit, problem: str | None = None, status: int = 2
     group = await visit.groups.get(visit.caller, visit.named("group"), visit.origin)
     if not group.may(Action.SHARE):
         raise Denied("only the group's admins delete it")
-    uses = await visit.parts.uses.of_group(group.name)
+    uses = await visit.parts.uses.of_group(group.name, fresh=True)
     return visit.page("delete_group.html", status, group=group, uses=uses, problem=problem, changes=changes)

@@ -29,7 +29,7 @@ class Shown:
 
 
 async def show(visit: Visit) -> web.Response:
-    return await page(visit)
+    return await page(visit, *await find(visit))
 
 
 async def value(visit: Visit, form: Form) -> web.Response:
@@ -39,13 +39,13 @@ async def value(visit: Visit, form: Form) -> web.Response:
     try:
         revealed = await visit.groups.reveal(visit.caller, group.name, key.key, visit.origin, version)
     except (NotFound, Throttled) as error:
-        response = await page(visit, problem=error.message, status=404 if isinstance(error, NotFound) else 429)
+        response = await page(visit, group, key, problem=error.message, status=404 if isinstance(error, NotFound) else 429)
         if isinstance(error, Throttled):
             response.headers["Retry-After"] = str(max(1, round(error.retry_after or 1)))
         return response
     if form.text("as") == "file":
         return _file(key.key, revealed)
-    return await page(visit, shown=_shown(key.key, revealed))
+    return await page(visit, group, key, shown=_shown(key.key, revealed))
 
 
 async def find(visit: Visit) -> tuple[GroupView, KeyView]:
@@ -58,8 +58,9 @@ async def find(visit: Visit) -> tuple[GroupView, KeyView]:
     raise NotFound(f"the group '{group.name}' has no key of that name; it may have been deleted")
 
 
-async def page(visit: Visit, *, shown: Shown | None = None, problem: str | None = None, status: int = 200) -> web.Response:
-    group, key = await find(visit)
+async def page(
+    visit: Visit, group: GroupView, key: KeyView, *, shown: Shown | None = None, problem: str | None = None, status: int = 200
+) -> web.Response:
     versions, trouble = await _versions(visit, group, key)
     uses = await visit.parts.uses.of_key(group.name, key.key)
     return visit.page(

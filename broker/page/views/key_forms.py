@@ -125,7 +125,7 @@ async def restore(visit: Visit, form: Form) -> web.Response:
     try:
         await visit.groups.restore_version(visit.caller, group.name, key.key, form.text("version"), visit.origin)
     except (NotFound, InvalidRequest) as error:
-        return await page(visit, problem=error.message, status=400)
+        return await page(visit, group, key, problem=error.message, status=400)
     return redirect(with_note(Places.key(group.name, key.key), "restored"))
 
 
@@ -135,7 +135,7 @@ async def delete(visit: Visit) -> web.Response:
 
 async def deleted(visit: Visit, form: Form) -> web.Response:
     group, key = await find(visit)
-    uses = await visit.parts.uses.of_key(group.name, key.key)
+    uses = await visit.parts.uses.of_key(group.name, key.key, fresh=True)
     if (uses.workloads() or uses.unsure) and form.text("in_use") != "yes":
         return await _delete_page(visit, "the key is in use: say that you know", 400)
     force = form.text("force") == "yes"
@@ -162,5 +162,5 @@ async def _delete_page(
     group, key = await find(visit)
     if not group.may(Action.EDIT):
         raise Denied("only the group's admins and editors delete keys")
-    uses = await visit.parts.uses.of_key(group.name, key.key)
+    uses = await visit.parts.uses.of_key(group.name, key.key, fresh=True)
     return visit.page("delete_key.html", status, group=group, key=key, uses=uses, problem=problem, changes=changes, may_force=may_force)

@@ -111,8 +111,9 @@ async def test_every_page_has_every_header(site, path):
     assert (said["X-Frame-Options"], said["X-Content-Type-Options"], said["Cache-Control"]) == ("DENY", "nosniff", "no-store")
     assert (said["Cross-Origin-Opener-Policy"], said["Cross-Origin-Resource-Policy"]) == ("same-origin", "same-origin")
     assert (said["Referrer-Policy"], said["Server"]) == ("no-referrer", "tfy-secret-broker")
-    assert "camera=()" in said["Permissions-Policy"] and said["Strict-Transport-Security"] == "max-age=31536000"
+    assert "camera=()" in said["Permissions-Policy"]
     assert "Access-Control-Allow-Origin" not in said
+    assert "Strict-Transport-Security" not in said, "behind a port-forward it would hold for every port of localhost"
 
 
 async def test_the_api_keeps_its_own(site):

@@ -96,6 +96,15 @@ async def test_a_login_takes_no_session_that_was_there(site):
     assert (await attacker.get("/ui/groups/payments")).status_code == 403
 
 
+async def test_another_replica_takes_the_session(open_site):
+    """Both derive the key from the same TLS private key; neither keeps anything."""
+    one, two = await open_site(), await open_site()
+    browser = await one.logged_in("viewer")
+    other = two.browser()
+    other.http.cookies.set(COOKIE, browser.http.cookies[COOKIE], domain="localhost.local", path="/")
+    assert (await other.get("/ui/groups/payments")).status_code == 200
+
+
 async def test_two_logins_of_one_person_are_two_sessions(site):
     one, two = await site.logged_in("viewer"), await site.logged_in("viewer")
     assert await one.form_token() != await two.form_token()

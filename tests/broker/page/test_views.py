@@ -33,10 +33,10 @@ PAGES = {
 
 def used(*workloads, **named):
     class Uses:
-        async def of_group(self, _group):
+        async def of_group(self, _group, **_fresh):
             return Used({"DB_PASSWORD": workloads} if workloads else {}, **named)
 
-        async def of_key(self, group, _key):
+        async def of_key(self, group, _key, **_fresh):
             return await self.of_group(group)
 
     return Uses()
