@@ -38,9 +38,12 @@ class _Backend:
 
 
 class Backends:
-    """`open_client` makes a client from a SecretStore; it raises BrokerErrors."""
+    """`open_client` makes a client from a SecretStore; it raises BrokerErrors. `load` is called before, in a thread, once a provider."""
 
-    def __init__(self, open_client: Open, limits: Limits, metrics: Metrics, timing: Timing | None = None) -> None:
+    def __init__(
+        self, open_client: Open, limits: Limits, metrics: Metrics, timing: Timing | None = None, load: Callable[[str], None] | None = None
+    ) -> None:
+        self._load, self._loading = load, dict[str, asyncio.Task[None]]()
         self._open, self._limits, self._metrics, self._timing = open_client, limits, metrics, timing or Timing()
         self._backends: dict[str, _Backend] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -61,6 +64,7 @@ class Backends:
         raise problem
 
     async def _run(self, store: SecretStore, operation: Callable[[StoreClient], Awaitable[T]]) -> T:
+        await self._loaded(store.provider)
         backend = self._backend(store)
         backend.users += 1
         try:
@@ -68,6 +72,15 @@ class Backends:
         finally:
             backend.users -= 1
             self._close_if_done(backend)
+
+    async def _loaded(self, provider: str) -> None:
+        """Other stores are served meanwhile; whoever needs this one waits for the same thread."""
+        if self._load is None:
+            return
+        if provider not in self._loading:
+            self._loading[provider] = asyncio.create_task(asyncio.to_thread(self._load, provider), name=f"load {provider}")
+        if not self._loading[provider].done():
+            await asyncio.shield(self._loading[provider])
 
     def _backend(self, store: SecretStore) -> _Backend:
         backend = self._backends.get(store.name)
@@ -108,6 +121,7 @@ class Backends:
     async def close(self) -> None:
         for name in list(self._backends):
             self._retire(name)
+        await asyncio.gather(*self._loading.values(), return_exceptions=True)
         while self._closing:
             await asyncio.gather(*self._closing)
 

@@ -34,7 +34,7 @@ from broker.reads import Reads
 from broker.resolve import Resolver
 from broker.routes import Routes
 from broker.settings import AUDIT_FILE, Settings
-from broker.stores.registry import StoreSettings, open_store
+from broker.stores.registry import StoreSettings, load_provider, open_store
 from broker.tokens import StaticTokens
 from broker.uses import ClusterUses, NotKnown, Uses
 from contract.catalog import Catalog
@@ -150,7 +150,7 @@ def _audit(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Audit
 def _stores(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> tuple[Backends, Reads]:
     store_settings = StoreSettings(settings.embedded_db, settings.embedded_key_file, settings.reach, settings.tenant)
     limits = Limits(settings.store_concurrency, settings.store_queue)
-    backends = Backends(lambda store: open_store(store, store_settings), limits, metrics)
+    backends = Backends(lambda store: open_store(store, store_settings), limits, metrics, load=load_provider)
     cache = Cache(settings.cache_seconds, settings.cache_bytes, time.monotonic, stale_seconds=settings.stale_seconds)
     reads = Reads(backends, cache, metrics, time.monotonic, settings.max_requests)
     stack.push_async_callback(backends.close)

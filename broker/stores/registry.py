@@ -1,5 +1,6 @@
 """From a SecretStore to its client: the one table of the providers. A provider's module, and its library, load when a store names it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,13 @@ PROVIDERS: dict[str, Provider] = {
     "truefoundry": Provider("broker.stores.truefoundry"),
     "azureKeyVault": Provider("broker.stores.azure.client", "azure"),
 }
+
+
+def load_provider(name: str) -> None:
+    """Import a provider's module, for a thread: a cloud's library takes up to a second. What cannot be loaded, `open_store` tells."""
+    if name in PROVIDERS:
+        with suppress(ModuleNotFoundError):
+            import_module(PROVIDERS[name].module)
 
 
 def open_store(store: SecretStore, settings: StoreSettings) -> StoreClient:

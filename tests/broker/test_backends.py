@@ -1,6 +1,7 @@
 """Clients are opened when needed, reopened when a manifest changes, closed when it goes, never under a running call."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -8,7 +9,7 @@ from broker.backends import Backends
 from broker.errors import Misconfigured
 from broker.limits import Limits
 from broker.metrics import Metrics
-from contract.resources import parse_store
+from contract.resources import SecretStore, parse_store
 from tests.broker.memory_store import MemoryStore
 from tests.broker.world import PATH, store
 
@@ -53,4 +54,27 @@ async def test_a_store_that_cannot_be_opened_is_tried_again():
     with pytest.raises(Misconfigured, match="no such file"):
         await backends.call(parse_store(store()), lambda client: client.healthy())
     await backends.call(parse_store(store()), lambda client: client.healthy())
+    await backends.close()
+
+
+async def test_a_providers_library_is_loaded_in_a_thread_once_and_others_are_served_meanwhile() -> None:
+    memory, loaded, go = MemoryStore(), [], threading.Event()
+
+    def named(provider):
+        found = parse_store(store(name=provider, fqn=f"acme/{provider}/main"))
+        return SecretStore(found.name, found.fqn, provider, {})
+
+    def load(provider: str) -> None:
+        loaded.append((provider, threading.current_thread() is threading.main_thread()))
+        assert provider == "embedded" or go.wait(5)
+
+    backends = Backends(lambda _: memory, Limits(), Metrics(), load=load)
+    slow = [asyncio.create_task(backends.call(named("vault"), lambda client: client.healthy())) for _ in range(3)]
+    await backends.call(named("embedded"), lambda client: client.healthy())
+    assert not any(task.done() for task in slow)
+    slow[0].cancel()
+    go.set()
+    await asyncio.gather(*slow[1:])
+    await backends.call(named("vault"), lambda client: client.healthy())
+    assert sorted(loaded) == [("embedded", False), ("vault", False)]
     await backends.close()
