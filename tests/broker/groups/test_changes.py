@@ -262,3 +262,49 @@ async def test_stores_and_their_health(cluster):
     (seen,) = await one.groups.stores(person("viewer"), ORIGIN)
     assert (seen.name, seen.may_create, seen.problem) == ("main", False, None)
     assert await one.groups.stores(person("none"), ORIGIN) == ()
+
+
+async def test_an_author_that_finishes_while_it_is_taken_back(cluster):
+    """Repair makes the change its own before it deletes a value: its author cannot list a key whose value is on its way out."""
+    now = Now()
+    one, two = await cluster.replica(now=now), await cluster.replica(now=now)
+    written, go = asyncio.Event(), asyncio.Event()
+    write, delete = cluster.store.write, cluster.store.delete
+
+    async def slow(path, value):
+        made = await write(path, value)
+        written.set()
+        await go.wait()
+        return made
+
+    async def meanwhile(path, version=None):
+        cluster.store.delete = delete
+        go.set()
+        await asyncio.wait([task])
+        await delete(path, version)
+
+    cluster.store.write, cluster.store.delete = slow, meanwhile
+    task = asyncio.create_task(one.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN))
+    await written.wait()
+    await until(lambda: two.parts.index.held("payments").pending)
+    now.moved = timedelta(seconds=61)
+    await two.parts.repair.round()
+    assert isinstance(task.exception(), Unavailable)
+    assert ("FRESH" in spec(cluster)["keys"], FRESH in cluster.store.values, pending(cluster)) == (False, False, [])
+
+
+async def test_an_undo_while_the_value_is_on_its_way_out(cluster):
+    now = Now()
+    one, two = await cluster.replica(now=now), await cluster.replica()
+    delete, outcomes = cluster.store.delete, []
+    await one.groups.delete_key(EDITOR, "payments", "DB_PASSWORD", ORIGIN, undo=True)
+
+    async def meanwhile(path, version=None):
+        outcomes.extend(await asyncio.gather(two.groups.undo_delete(EDITOR, "payments", "DB_PASSWORD", ORIGIN), return_exceptions=True))
+        await delete(path, version)
+
+    cluster.store.delete = meanwhile
+    now.moved = UNDO_FOR + timedelta(seconds=61)  # by the clock of the one that repairs; the other's still has ten minutes
+    await one.parts.repair.round()
+    assert [type(outcome) for outcome in outcomes] == [NotFound]
+    assert "DB_PASSWORD" not in spec(cluster)["keys"]

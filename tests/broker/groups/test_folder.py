@@ -169,3 +169,42 @@ async def test_state_that_is_damaged_hides_nothing(world):
         view = await world.groups.get(ADMIN, "payments", ORIGIN)
         assert "FRESH" in [key.key for key in view.keys]
         await world.groups.put_key(EDITOR, "payments", "DB_PASSWORD", VALUE, ORIGIN)
+
+
+class Killed(BaseException):
+    """Ends a change as a signal would: nothing is tidied up."""
+
+
+@pytest.mark.parametrize("operation", ["new", "deleted"])
+async def test_what_is_pending_is_on_the_disk_around_every_write_of_the_manifest(world, monkeypatch, operation):
+    """Killed right before or after the manifest's rename: what has to be finished is still known."""
+    real, folder = durable.write, world.folder
+    for when in ("before", "after"):
+
+        def killed(path, content, seen, mode=0o644, when=when):
+            if path.suffix == ".yaml" and when == "before":
+                raise Killed
+            real(path, content, seen, mode)
+            if path.suffix == ".yaml":
+                raise Killed
+
+        monkeypatch.setattr(durable, "write", killed)
+        change = (
+            world.groups.put_key(ADMIN, "payments", f"FRESH_{when}", VALUE, ORIGIN)
+            if operation == "new"
+            else world.groups.delete_key(ADMIN, "payments", "DB_PASSWORD" if when == "before" else "JSON", ORIGIN)
+        )
+        with pytest.raises(Killed):
+            await change
+        monkeypatch.setattr(durable, "write", real)
+        pending = json.loads(json.loads((folder / ".secret-groups" / "payments.json").read_text())["pending"])
+        assert [i["step"] for i in pending] == ["create" if operation == "new" else "delete"]
+        world.live.look()
+        world.parts.changes._running.clear()
+        assert await world.parts.repair.round() == 1
+        keys = groups_in(world)["payments"]["keys"]
+        if operation == "new":
+            assert (f"FRESH_{when}" in keys, f"/tfy-secret/acme/payments/FRESH_{when}" in world.store.values) == (when == "after",) * 2
+        else:
+            assert ("DB_PASSWORD" in keys, "JSON" in keys) == (True, when == "before")
+    assert len(world.store.values["/tfy-secret/acme/payments/DB_PASSWORD"]) == 2
