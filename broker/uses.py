@@ -23,7 +23,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
-from contract import keys
+from broker.workloads import PATHS, Object, made_by, read_list
 from contract.fqn import ROOT, SCHEME
 from service.kube import Kube, KubeError, Refused
 
@@ -157,7 +157,7 @@ class ClusterUses:
         found: dict[str, dict[str, set[Workload]]] = {}
         owners: dict[tuple[str, str, str], tuple[str, str]] = {}  # of Jobs, and of Deployments as themselves
         left, complete = MAX_OBJECTS, True
-        for kind, path in _PATHS:
+        for kind, path in PATHS:
             async for item in self._items(path):
                 left -= 1
                 if left < 0:
@@ -169,7 +169,7 @@ class ClusterUses:
                     owners[item.metadata.namespace, kind, item.metadata.name] = (kind, item.metadata.name)
                 names = {match for text in item.texts(kind) for match in self._names(text)}
                 if names:
-                    workload = Workload(item.metadata.namespace, *_made_by(kind, item.metadata, owners))
+                    workload = Workload(item.metadata.namespace, *made_by(kind, item.metadata, owners))
                     for group, key in names:
                         found.setdefault(group, {}).setdefault(key, set()).add(workload)
         groups = {group: {key: tuple(sorted(who)) for key, who in by_key.items()} for group, by_key in found.items()}
@@ -181,138 +181,12 @@ class ClusterUses:
             group, key, path_group, path_key = match.groups()
             yield (group or path_group, key or path_key)
 
-    async def _items(self, path: str) -> "AsyncIterator[_Object]":
+    async def _items(self, path: str) -> "AsyncIterator[Object]":
         params = {"limit": PAGE}
         while True:
-            page = _decoder.decode(await self._kube.read("GET", path, params=params))
+            page = read_list(await self._kube.read("GET", path, params=params))
             for item in page.items:
                 yield item
             if not page.metadata.continue_:
                 return
             params = {"limit": PAGE, "continue": page.metadata.continue_}
-
-
-# Owners before what they own.
-_PATHS = (
-    ("Deployment", "/apis/apps/v1/deployments"),
-    ("StatefulSet", "/apis/apps/v1/statefulsets"),
-    ("DaemonSet", "/apis/apps/v1/daemonsets"),
-    ("CronJob", "/apis/batch/v1/cronjobs"),
-    ("Job", "/apis/batch/v1/jobs"),
-    ("Pod", "/api/v1/pods"),
-)
-_ENDED = ("Succeeded", "Failed")
-
-
-class _Owner(msgspec.Struct):
-    kind: str = ""
-    name: str = ""
-    controller: bool = False
-
-
-class _Metadata(msgspec.Struct, rename={"owners": "ownerReferences"}):
-    name: str = ""
-    namespace: str = ""
-    labels: dict[str, str | None] | None = None
-    annotations: dict[str, str | None] | None = None
-    owners: list[_Owner] | None = None
-
-    def controller(self) -> tuple[str, str] | None:
-        return next(((owner.kind, owner.name) for owner in self.owners or () if owner.controller), None)
-
-
-class _Variable(msgspec.Struct):
-    value: str | None = None
-
-
-class _Container(msgspec.Struct):
-    env: list[_Variable] | None = None
-
-
-class _PodSpec(msgspec.Struct, rename="camel"):
-    containers: list[_Container] | None = None
-    init_containers: list[_Container] | None = None
-
-
-class _Template(msgspec.Struct):
-    metadata: _Metadata | None = None
-    spec: _PodSpec | None = None
-
-
-class _JobSpec(msgspec.Struct):
-    template: _Template | None = None
-
-
-class _JobTemplate(msgspec.Struct):
-    spec: _JobSpec | None = None
-
-
-class _Spec(_PodSpec, rename="camel"):
-    """A pod's own, or that of what makes pods."""
-
-    template: _Template | None = None
-    job_template: _JobTemplate | None = None
-
-
-class _Condition(msgspec.Struct):
-    type: str = ""
-    status: str = ""
-
-
-class _Status(msgspec.Struct):
-    phase: str = ""
-    conditions: list[_Condition] | None = None
-
-
-class _Object(msgspec.Struct):
-    metadata: _Metadata
-    spec: _Spec | None = None
-    status: _Status | None = None
-
-    def texts(self, kind: str) -> Iterator[str]:
-        """Every text that may hold a reference; nothing of what has ended."""
-        spec, status = self.spec or _Spec(), self.status or _Status()
-        if kind == "Pod":
-            if status.phase not in _ENDED:
-                yield from _texts(self.metadata, spec)
-            return
-        if kind == "Job" and any(c.type in ("Complete", "Failed") and c.status == "True" for c in status.conditions or ()):
-            return
-        job = spec.job_template.spec if spec.job_template else None
-        template = spec.template or (job.template if job else None)
-        if template is not None:
-            yield from _texts(template.metadata, template.spec)
-
-
-class _ListMetadata(msgspec.Struct, rename={"continue_": "continue"}):
-    continue_: str = ""
-
-
-class _List(msgspec.Struct):
-    metadata: _ListMetadata
-    items: list[_Object]
-
-
-_decoder = msgspec.json.Decoder(_List)
-
-
-def _texts(metadata: _Metadata | None, spec: _PodSpec | None) -> Iterator[str]:
-    for name, text in ((metadata and metadata.annotations) or {}).items():
-        if name.startswith(keys.PREFIX) and text:
-            yield text
-    for container in [*((spec and spec.containers) or ()), *((spec and spec.init_containers) or ())]:
-        for variable in container.env or ():
-            if variable.value:
-                yield variable.value
-
-
-def _made_by(kind: str, metadata: _Metadata, owners: Mapping[tuple[str, str, str], tuple[str, str]]) -> tuple[str, str]:
-    """What a person would call it: a pod's Deployment rather than the pod, a CronJob rather than one of its Jobs."""
-    owner = metadata.controller()
-    if owner is None:
-        return kind, metadata.name
-    if owner[0] == "ReplicaSet":
-        suffix = f"-{(metadata.labels or {}).get('pod-template-hash') or ''}"
-        deployment = owner[1].removesuffix(suffix)
-        return owners.get((metadata.namespace, "Deployment", deployment), owner)
-    return owners.get((metadata.namespace, *owner), owner)

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from broker.audit import Audit, Origin
+from broker import audit
+from broker.audit import Audit, Line, Origin
 from broker.errors import Unauthenticated
 from broker.groups.service import Groups
 from broker.identity import Authenticator, Caller
@@ -82,7 +83,8 @@ async def begin(request: web.Request, parts: Parts, origin: Origin) -> Visit:
         raise LoginNeeded(over=has_cookie(request))
     try:
         caller = await parts.authenticator.person(session.token)
-    except Unauthenticated:
+    except Unauthenticated as error:
+        await parts.audit.write(origin, [Line("session", None, audit.DENY, error.code, event="unauthenticated")])
         raise LoginNeeded(over=True) from None
     structlog.contextvars.bind_contextvars(caller=caller.name)
     request[PERSON] = Person(caller.name, session, parts.groups.may_create(caller))

@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestServer
 
 from broker import uses
 from broker.uses import KEEP_SECONDS, STALE_SECONDS, ClusterUses, NotKnown, Used, Workload
+from broker.workloads import PATHS
 from contract.plan import ContainerPlan, EnvDelivery, Plan, encode_plan
 from service.kube import Kube
 from tests.broker.world import Clock
@@ -19,7 +20,7 @@ class Cluster:
     """Lists of the API server, two objects a page. `refused`: paths that the broker may not list."""
 
     def __init__(self):
-        self.objects = {path: [] for _, path in uses._PATHS}
+        self.objects = {path: [] for _, path in PATHS}
         self.refused, self.asked, self.gate, self.status = set(), [], None, 200
 
     async def __aenter__(self):
@@ -54,7 +55,7 @@ class Cluster:
                 {"kind": "Other", "name": "x"},
                 {"kind": owner[0], "name": owner[1], "controller": True, "apiVersion": "v1"},
             ]
-        path = dict(uses._PATHS)[kind]
+        path = dict(PATHS)[kind]
         self.objects[path].append({"metadata": {k: v for k, v in metadata.items() if v is not None}, "spec": spec, "status": status or {}})
 
 
@@ -175,10 +176,10 @@ async def test_a_group_with_all_its_keys(cluster, looking):
 
 async def test_it_is_looked_up_once_for_all_who_ask_and_kept_for_a_while(cluster, looking, clock):
     await asyncio.gather(*(looking.of_group("payments") for _ in range(10)))
-    assert len(cluster.asked) == len(uses._PATHS)
+    assert len(cluster.asked) == len(PATHS)
     clock.now += KEEP_SECONDS - 1
     await looking.of_group("payments")
-    assert len(cluster.asked) == len(uses._PATHS)
+    assert len(cluster.asked) == len(PATHS)
     clock.now += 1
     cluster.add("Deployment", "web", made_of(pod(FQN)))
     await looking.of_group("payments", fresh=True)

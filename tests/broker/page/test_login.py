@@ -128,6 +128,7 @@ async def test_a_revoked_token_ends_the_session_at_once(site):
     answer = await browser.get("/ui/groups")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/login?next=%2Fui%2Fgroups&note=session-over")
     assert COOKIE not in browser.http.cookies
+    assert logins(site)[-1] == (None, "session", "deny", "unauthenticated")
     assert "Your session is over" in (await browser.get(answer.headers["Location"])).text
 
 
