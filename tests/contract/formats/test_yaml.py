@@ -131,6 +131,8 @@ STYLES = {
     "tagged": "key: !!str {}\nnext: 1\n",
     "anchored": "key: &k {}\nagain: *k\nnext: 1\n",
     "commented": "key: {} # why\nnext: 1\n",
+    "empty-block-before-it": "list:\n- empty: |\n  key: {}\nnext: 1\n",
+    "deep-after-block": "a:\n- b: |\n    x\n   # c\n  key: {}\nnext: 1\n",
     "no-line-break-at-the-end": "next: 1\nkey: |\n  {}",
 }
 
