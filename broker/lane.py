@@ -121,9 +121,6 @@ class Lane:
         seconds = max(job.ends for job in jobs) - self._timing.clock() + CALLERS_FIRST
         try:
             outcomes = await self._tries.jobs(jobs, min(seconds, self._limits.try_seconds) if jobs[0].repeatable else seconds)
-        except asyncio.CancelledError:
-            self.circuit.undecided(ticket)
-            raise
         finally:
             self.slots.leave()
             for job in jobs:

@@ -54,7 +54,7 @@ def stripped(error: BrokerError) -> BrokerError:
     return error.with_traceback(None)
 
 
-def crashed(store: SecretStore, error: Exception) -> BrokerError:
+def crashed(store: SecretStore, error: BaseException) -> BrokerError:
     """What a client's library raises by surprise may quote a value: its type is logged and its message dropped."""
     log.error("store_crashed", store=store.name, **describe(error))
     return BrokerError(f"the store '{store.fqn}' could not be used; the broker's log says where it failed")

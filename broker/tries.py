@@ -62,5 +62,14 @@ class Tries:
             return stripped(error)
         except TimeoutError:
             return Unavailable(f"the store '{self._store.fqn}' did not answer within {seconds:g} seconds")
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            return crashed(self._store, error)  # a library's own, which would leave those who wait without an answer
         except Exception as error:  # noqa: BLE001 - see crashed
             return crashed(self._store, error)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
