@@ -260,7 +260,7 @@ class Changes:
         check(held)
         if there := [key for key in creation.keys if key in held.keys]:
             change = f"key '{there[0]}' was added"
-            raise Conflict(f"{change} since you looked. To fix: look again, then make your change", (change,), held.version)
+            raise Conflict(f"{change} since you looked. To fix: look again, then change it", (change,), held.version)
         for other in held.pending:
             self._free(held, other, creation.keys)
         return Edit(pending=(*held.pending, creation))

@@ -19,7 +19,7 @@ def conflict(name: str, before: State | None, now: Held, activity: Sequence[Acti
     told = changes[:_SHOWN] + ((f"and {len(changes) - _SHOWN} more changes",) if len(changes) > _SHOWN else ())
     what = f": {'; '.join(told)}" if told else ""
     return Conflict(
-        f"secret group '{name}' was changed since you looked{what}. To fix: look again, then make your change", told, now.version
+        f"secret group '{name}' was changed since you looked{what}. To fix: look again, then change it", told, now.version
     )
 
 

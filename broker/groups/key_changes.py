@@ -135,7 +135,7 @@ class KeyChanges(Desk):
             change = f"version {newest} of '{key}' was saved{by}"
         else:
             change = f"key '{key}' was deleted"
-        raise Conflict(f"{change} since you looked. To fix: look again, then make your change", (change,), newest)
+        raise Conflict(f"{change} since you looked. To fix: look again, then change it", (change,), newest)
 
     async def _planned(self, caller: Caller, held: Held, secrets: Mapping[str, SecretValue | None], origin: Origin) -> "Plan":
         """What an update comes to: values that are equal to what is there are no change."""

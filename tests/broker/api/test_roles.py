@@ -126,13 +126,19 @@ async def test_lists_show_what_one_may_list(site):
 
 
 async def test_values_without_the_role_are_none_at_all(site):
-    """A list over several groups of which one is closed shows no value of any, and reveals none."""
+    """A list over several groups of which one is closed shows no value of any, and reads none."""
     names = ["tfy-secret://acme:payments:DB_PASSWORD", "tfy-secret://acme:search:INDEX"]
     status, answer = await site.call("admin", "POST", "/secrets", {"secretFqns": names, "withValue": True})
     assert (status, answer["code"]) == (403, "denied")
-    status, _ = await site.call("viewer", "POST", "/secrets", {"withValue": True})
-    assert status == 403
+    own = {"name": "billing", "integrationId": "main", "secrets": [{"key": "A", "value": "CANARY"}]}
+    assert (await site.call("maker", "POST", "/secret-groups", own))[0] == 200
+    shared = manifest("payments", collaborators=rules("user:maker"))
+    assert (await site.call("admin", "PUT", "/secret-groups", {"manifest": shared}))[0] == 200
+    assert len((await site.call("maker", "POST", "/secrets", {}))[1]["data"]) == 5
+    status, answer = await site.call("maker", "POST", "/secrets", {"withValue": True})
+    assert (status, answer["code"]) == (403, "denied")
     assert site.world.store.reads == 0
+    assert not [line for line in site.world.lines() if line["action"] == "reveal" and line["decision"] == "allow"]
 
 
 @pytest.mark.parametrize("role", [r for r in ALLOWED if r not in ("maker", "root")])
