@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         """A module of this package."""
 
         def strings(self, text: str) -> Iterable[String]:
-            """Raises TextFault for a text that it cannot place."""
+            """Raises TextFault for a text that it cannot place, if need be after some of them."""
             ...
 
         def written(self, content: str) -> str:

@@ -15,8 +15,7 @@ _COLON = re.compile(r"[ \t\n\r]*+:")
 _BARE = re.compile(r"tfy-secret:|\$\{")
 
 
-def strings(text: str) -> "Iterable[String]":
-    found: list[String] = []
+def strings(text: str) -> "Iterator[String]":
     position = 0
     for match in _STRING.finditer(text):
         _no_reference(text, position, match.start())
@@ -24,10 +23,9 @@ def strings(text: str) -> "Iterable[String]":
         content = match.group()[1:-1]
         if "\\" in content:
             content = _unescaped(match.group(), match.start())
-        found.append((KEY if _COLON.match(text, position) else VALUE, match.start(), position, content))
+        yield KEY if _COLON.match(text, position) else VALUE, match.start(), position, content
     _no_reference(text, position, len(text))
     _parsed(text)
-    return found
 
 
 def written(content: str) -> str:
@@ -96,7 +94,7 @@ def _no_reference(text: str, start: int, end: int) -> None:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from contract.formats import String
