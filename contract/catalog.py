@@ -30,22 +30,27 @@ class Catalog:
             self.put(manifest)
 
     def put(self, manifest: Mapping[str, Any]) -> None:
-        """Add or replace the object of that kind and name."""
-        self.changes += 1
+        """Add or replace the object of that kind and name. One that is as it was (its status alone is new) is no change."""
         kind = manifest.get("kind")
         name = str(_field(manifest, "metadata", "name"))
-        if kind == STORE:
-            self._claimed[name] = str(_field(manifest, "spec", "fqn"))
         try:
             if kind == STORE:
-                self.stores[name] = parse_store(manifest)
+                store = parse_store(manifest)
+                if self.stores.get(name) == store:
+                    return
+                self.stores[name] = store
             elif kind == GROUP:
-                self.groups[name] = parse_group(manifest)
+                group = parse_group(manifest)
+                if self.groups.get(name) == group:
+                    return
+                self.groups[name] = group
             self.problems.pop((str(kind), name), None)
         except ResourceError as error:
             self._forget(str(kind), name)
             self.problems[str(kind), name] = tuple(error.problems)
+        self.changes += 1
         if kind == STORE:
+            self._claimed[name] = str(_field(manifest, "spec", "fqn"))
             self._index_stores()
 
     def remove(self, kind: Kind, name: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from contract.catalog import GROUP, STORE, Catalog
+from contract.keys import API_VERSION
 from tests.contract.test_resources import group, store
 
 
@@ -83,3 +84,17 @@ def test_any_manifest_is_taken_or_a_problem(manifest: dict[str, Any]) -> None:
     catalog = Catalog("acme", [manifest])
     assert (catalog.stores, catalog.groups, catalog.stores_by_fqn) == ({}, {}, {})
     assert bool(catalog.problems) == (manifest.get("kind") in (STORE, GROUP))
+
+
+def test_an_object_that_is_as_it_was_is_no_change() -> None:
+    """Somebody looked at a value, so the group's status is new: what was concluded from the catalog still holds."""
+    manifest = {"apiVersion": API_VERSION, "kind": "SecretGroup", "metadata": {"name": "g"}, "spec": {"store": "m", "keys": ["A"]}}
+    catalog = Catalog("acme", [manifest])
+    before, group = catalog.changes, catalog.groups["g"]
+    catalog.put({**manifest, "status": {"activity": []}})
+    assert (catalog.changes, catalog.groups["g"] is group) == (before, True)
+    catalog.put({**manifest, "spec": {"store": "m", "keys": []}})
+    assert (catalog.changes, catalog.groups["g"].keys) == (before + 1, ())
+    catalog.put({**manifest, "spec": {}})
+    catalog.put(manifest)
+    assert (catalog.changes, ("SecretGroup", "g") in catalog.problems) == (before + 3, False)
