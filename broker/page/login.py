@@ -9,7 +9,7 @@ from aiohttp import web
 
 from broker import audit
 from broker.audit import Line, Origin
-from broker.errors import BrokerError, InvalidRequest, Throttled, TooLarge, Unauthenticated
+from broker.errors import BrokerError, InvalidRequest, Misconfigured, Throttled, TooLarge, Unauthenticated
 from broker.http import STATUS
 from broker.identity import Caller, bearer
 from broker.page import csrf, render
@@ -54,6 +54,9 @@ def page(parts: Parts, target: str, *, note: str = "", problem: BrokerError | No
     issuer = parts.oidc.name if parts.oidc else None
     status = 200 if problem is None else STATUS.get(problem.code, 500)
     message = None if problem is None else problem.message
+    if isinstance(problem, Misconfigured):  # its sentence names settings and files, which are nothing for strangers
+        log.error("login_misconfigured", problem=problem.message)
+        message = "logging in with the issuer is not set up right; the broker's log says what is wrong"
     response = render.page("login.html", None, status, target=target, issuer=issuer, note=note, problem=message)
     if isinstance(problem, Throttled):
         response.headers["Retry-After"] = str(max(1, round(problem.retry_after or 1)))

@@ -61,6 +61,11 @@ async def back(browser, query):
     return await browser.http.get(CALLBACK, params=query, headers={"Sec-Fetch-Site": "cross-site"})
 
 
+def told(logs):
+    """The sentences that the log has for an operator."""
+    return "\n".join(event["problem"] for event in logs if event["event"] == "login_misconfigured")
+
+
 def logged_in(browser):
     return NAMES[0] in browser.http.cookies
 
@@ -126,6 +131,7 @@ async def test_the_session_ends_with_the_token(oidc_site, page_trust, issuer):
 
 # --- what must not work ---
 
+NOT_SET_UP = "Logging in with the issuer is not set up right; the broker&#39;s log says what is wrong."
 NOT_YOURS = "The answer does not belong to a login that began in this browser."
 
 
@@ -228,17 +234,19 @@ async def test_a_token_that_is_no_jwt(oidc_site, page_trust, issuer):
 @pytest.mark.parametrize(
     ("discovery", "words"),
     [
-        pytest.param({"issuer": "https://evil.example"}, "the issuer calls itself &#39;https://evil.example&#39;", id="another-issuer"),
+        pytest.param({"issuer": "https://evil.example"}, "the issuer calls itself 'https://evil.example'", id="another-issuer"),
         pytest.param({"token_endpoint": None}, "has no token_endpoint with https", id="no-token-endpoint"),
         pytest.param({"token_endpoint": "http://localhost/token"}, "has no token_endpoint with https", id="not-https"),
         pytest.param({"authorization_endpoint": 7}, "has no authorization_endpoint with https", id="not-text"),
         pytest.param({"code_challenge_methods_supported": ["plain"]}, "it does not support PKCE with S256", id="no-pkce"),
     ],
 )
-async def test_an_issuer_that_cannot_be_used(oidc_site, issuer, discovery, words):
+async def test_an_issuer_that_cannot_be_used(oidc_site, issuer, discovery, words, logs):
+    """The operator reads why in the log; strangers do not."""
     issuer.discovery = discovery
     answer = await there((await oidc_site()).browser())
-    assert (answer.status_code, words in answer.text) == (502, True), answer.text
+    assert (answer.status_code, NOT_SET_UP in answer.text, words in told(logs)) == (502, True, True), told(logs)
+    assert words not in answer.text
 
 
 async def test_an_issuer_that_is_away_or_elsewhere(oidc_site, issuer, unused_tcp_port):
@@ -257,12 +265,12 @@ async def test_an_issuer_whose_certificate_is_not_trusted(oidc_site):
     assert (answer.status_code, "does not answer" in answer.text) == (503, True)
 
 
-async def test_files_that_cannot_be_read(oidc_site, page_trust, tmp_path):
+async def test_files_that_cannot_be_read(oidc_site, page_trust, tmp_path, logs):
     answer = await there((await oidc_site(ca_file=tmp_path / "none")).browser())
-    assert (answer.status_code, "TFY_SECRET_OIDC_CA_FILE" in answer.text) == (502, True)
+    assert (answer.status_code, "TFY_SECRET_OIDC_CA_FILE" in told(logs), str(tmp_path) in answer.text) == (502, True, False)
     browser = (await oidc_site(secret_file=tmp_path / "none")).browser()
     answer = await back(browser, await at_issuer(await there(browser), page_trust))
-    assert (answer.status_code, "TFY_SECRET_OIDC_CLIENT_SECRET_FILE" in answer.text) == (502, True)
+    assert (answer.status_code, "TFY_SECRET_OIDC_CLIENT_SECRET_FILE" in told(logs), str(tmp_path) in answer.text) == (502, True, False)
 
 
 @pytest.mark.parametrize(
@@ -276,11 +284,15 @@ async def test_files_that_cannot_be_read(oidc_site, page_trust, tmp_path):
         pytest.param({"status": 200, "text": " " * 300_000}, 503, "does not answer", id="too-large"),
     ],
 )
-async def test_an_answer_of_the_token_endpoint_that_is_none(oidc_site, page_trust, issuer, token_answer, status, words):
+async def test_an_answer_of_the_token_endpoint_that_is_none(oidc_site, page_trust, issuer, token_answer, status, words, logs):
     issuer.token_answer = token_answer
     browser = (await oidc_site()).browser()
     answer = await back(browser, await at_issuer(await there(browser), page_trust))
-    assert (answer.status_code, words in answer.text, "CANARY" in answer.text) == (status, True, False), answer.text
+    assert (answer.status_code, words in (told(logs) if status == 502 else answer.text), "CANARY" in answer.text + told(logs)) == (
+        status,
+        True,
+        False,
+    )
 
 
 async def test_nothing_of_a_login_is_logged(oidc_site, page_trust, issuer, logs):
