@@ -99,6 +99,14 @@ class Template:
     def mentions(self) -> "tuple[Mention, ...]":
         return tuple([mention for slot in self.slots for mention in slot.mentions])
 
+    @property
+    def names(self) -> "dict[str, Mention]":
+        """Each name once, in the order of the file, with where it stands first."""
+        found: dict[str, Mention] = {}
+        for mention in self.mentions:
+            found.setdefault(str(mention.fqn), mention)
+        return found
+
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 

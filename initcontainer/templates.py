@@ -41,8 +41,7 @@ class Templates:
         for container in self.plan.containers:
             for delivery in container.templates:
                 template = self.found[_source(delivery)]
-                first = {str(mention.fqn): mention for mention in reversed(template.mentions)} if template else {}
-                for name, mention in first.items():
+                for name, mention in template.names.items() if template else ():
                     yield f"{_place(container, delivery)}, {mention.place}", name
 
     def rendered(

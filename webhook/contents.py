@@ -117,9 +117,7 @@ def _broken(place: str, fault: Fault) -> Problem:
 
 
 def _check_mentions(place: str, read: Template, truth: Truth, findings: Findings) -> None:
-    """Each name once, where it stands first."""
-    first = {str(mention.fqn): mention for mention in reversed(read.mentions)}
-    for mention in reversed(first.values()):
+    for mention in read.names.values():
         findings.tell(truth.check(f"{place}, {mention.place}", mention.fqn))
         if findings.full:
             return

@@ -114,6 +114,14 @@ def test_a_name_that_is_refused_is_told_with_file_line_and_column(pod: Pod, answ
     assert pod.files() == []
 
 
+def test_names_are_told_in_the_order_of_the_file(pod: Pod) -> None:
+    """Those that stand there twice at their first place."""
+    pod.config_map(config__yaml=f"- {HOST}\n- {PASSWORD}\n- {HOST}\n- ${{{PATH}}}\n")
+    pod.broker.script = [answers({})]
+    lines = pod.run(container(template("c"), mode="files")).message.splitlines()[1:4]
+    assert [line.partition("), ")[2].partition(":")[0] for line in lines] == [f"line {n}, column 3" for n in (1, 2, 4)]
+
+
 @pytest.mark.parametrize(
     ("keys", "delivery", "problem"),
     [
