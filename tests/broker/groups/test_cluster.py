@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from broker.errors import Conflict, Denied, InvalidRequest, Misconfigured, StoreFailed, Throttled, Unavailable
+from broker.errors import Conflict, Denied, InvalidRequest, Malformed, Misconfigured, StoreFailed, Unavailable
 from broker.groups.model import Collaborator, NewGroup
 from contract.access import Action
 from contract.keys import CREATED_BY, PENDING
@@ -159,15 +159,15 @@ async def test_a_new_key_whose_answer_is_lost_is_there_or_not(cluster):
 async def test_a_store_that_fails_leaves_no_half_made_key(cluster):
     one = await cluster.replica()
     before = json.dumps(found(cluster)["spec"])
-    cluster.store.error = Unavailable("down")
-    with pytest.raises(StoreFailed, match="SecretStore main: down"):
+    cluster.store.error = Malformed("damaged")
+    with pytest.raises(StoreFailed, match="SecretStore main: damaged"):
         await one.groups.create(MAKER, NewGroup("billing", "main", (), {"A": VALUE}), ORIGIN)
     cluster.store.error = None
     real = cluster.store.write
 
     async def refuse(path, value):
         await real(path, value)
-        raise Throttled("too many")
+        raise Malformed("no answer that can be read")
 
     cluster.store.write = refuse
     with pytest.raises(StoreFailed):
