@@ -18,9 +18,7 @@ def conflict(name: str, before: State | None, now: Held, activity: Sequence[Acti
         changes = tuple(f"{_time(entry)}: {entry.who}: {entry.action} {entry.key or ''}".rstrip() for entry in activity[:5])
     told = changes[:_SHOWN] + ((f"and {len(changes) - _SHOWN} more changes",) if len(changes) > _SHOWN else ())
     what = f": {'; '.join(told)}" if told else ""
-    return Conflict(
-        f"secret group '{name}' was changed since you looked{what}. To fix: look again, then change it", told, now.version
-    )
+    return Conflict(f"secret group '{name}' was changed since you looked{what}. To fix: look again, then change it", told, now.version)
 
 
 def share_detail(before: Iterable[Collaborator], after: Iterable[Collaborator]) -> str | None:
