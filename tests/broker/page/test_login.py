@@ -1,6 +1,7 @@
 """Log in with a token, log out; what ends a session; where one goes afterwards. Over TLS, with a browser's cookies."""
 
 import json
+import time
 
 import pytest
 
@@ -166,8 +167,11 @@ async def test_logins_are_limited_by_address(site):
     browser = site.browser()
     for _ in range(35):
         assert (await browser.post("/ui/login", {"token": TOKENS["viewer"]})).status_code == 303
-    statuses = [(await browser.post("/ui/login", {"token": "wrong"})).status_code for _ in range(32)]
-    assert statuses == [401] * 30 + [429] * 2
+    begun, refused = time.monotonic(), 0
+    while (answer := await browser.post("/ui/login", {"token": "wrong"})).status_code == 401 and refused < 200:
+        refused += 1
+    assert answer.status_code == 429
+    assert 30 <= refused <= 31 + (time.monotonic() - begun) / 2, "a slow machine gives the bucket time"
     answer = await browser.post("/ui/login", {"token": TOKENS["viewer"]})
     assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (429, True)
     assert "Too many logins from your address; wait a little and try again." in answer.text

@@ -359,7 +359,7 @@ async def test_a_group_is_deleted_by_its_name(open_site):
     browser = await site.logged_in("admin")
     page = (await browser.get(f"{GROUP}/delete")).text
     assert "1 workload uses this group&#39;s keys now" in page or "1 workload uses this group's keys now" in page
-    for fields in ({}, {"name": "payment"}, {"name": "payments"}):
+    for fields in ({"in_use": "yes"}, {"name": "payment", "in_use": "yes"}, {"name": "payments"}):
         answer = await browser.send(f"{GROUP}/delete", fields)
         assert (answer.status_code, site.groups.done) == (400, []), fields
     sent = {"name": "payments", "in_use": "yes", "expected": hidden(page, "expected")}
