@@ -206,13 +206,14 @@ async def test_a_page_does_not_wait_for_a_slow_cluster(cluster, clock):
 
 async def test_before_a_deletion_it_is_looked_up_anew(cluster, clock):
     """What was known five minutes ago is no reason to delete; what cannot be known in time is said."""
-    looking = ClusterUses(cluster.kube, "acme", clock, patient=0.2)
+    looking = ClusterUses(cluster.kube, "acme", clock)
     await looking.of_group("payments", fresh=True)
     cluster.add("Deployment", "web", made_of(pod(FQN)))
     clock.now += KEEP_SECONDS
     assert (await looking.of_key("payments", "DB", fresh=True)).of("DB") == (Workload("shop", "Deployment", "web"),)
     cluster.gate = asyncio.Event()
     clock.now += KEEP_SECONDS
+    looking._patient = 0.2
     assert await looking.of_key("payments", "DB", fresh=True) == Used(missing=uses.NOT_YET, unsure=True)
     await looking.close()
 
