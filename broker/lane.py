@@ -26,6 +26,7 @@ from broker.errors import Throttled, Unavailable
 from broker.limits import Limits
 from broker.metrics import Metrics
 from broker.outcomes import as_told, is_answer, is_safe_again, kind, longest_asked
+from broker.pace import Pace
 from broker.slots import Slots
 from broker.timing import Timing
 from broker.tries import Tries
@@ -37,6 +38,7 @@ Refusal = TypeVar("Refusal", Unavailable, Throttled)
 TRIES = 3
 AGAIN = Backoff(first=0.2, longest=2.0)
 CALLERS_FIRST = 0.1  # a try is cut off just after the last of those who wait for it have gone
+PATIENCE = 0.75  # of a call's time may be spent in the line
 SHORTLY = 1.0  # seconds, for a caller who would find the same a moment later
 
 
@@ -51,6 +53,8 @@ class Lane:
         self.slots = Slots(limits.at_once, timing)
         self.circuit = Circuit(timing, self._circuit_changed)
         self._line = Waiting(limits.waiting)
+        self._pace = Pace(timing)
+        self._too_late = False  # what is asked in this turn of the loop
         self._resting: set[Job] = set()  # between two tries
         self._reason = ""
         self._planned = self._waking = False
@@ -68,9 +72,9 @@ class Lane:
             raise self._left_alone()
         if not self._in_time(job, self.slots.rest()):
             raise self._at_rest()
-        if not self._line.put(job, len(self._resting)):
-            raise self._not_asked("waiting", Unavailable(f"{self.place} has as many calls waiting as it takes; try again", SHORTLY))
         self._plan()
+        if self._too_late or not self._line.put(job, len(self._resting)):
+            raise self._not_asked("waiting", Unavailable(f"{self.place} has as many calls waiting as it takes; try again", SHORTLY))
 
     def drop(self, job: Job) -> None:
         """Its caller waits no more."""
@@ -84,9 +88,13 @@ class Lane:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _plan(self) -> None:
-        """Look at the line in the loop's next turn: what is asked in this one goes together, and no clock is waited for."""
+        """Look at the line in the loop's next turn: what is asked in this one goes together, and no clock is waited for.
+
+        It is also let in or refused together: most of a pod's values are of no use to it.
+        """
         if not self._planned:
             self._planned = True
+            self._too_late = self._pace.wait(self.waiting) > PATIENCE * self._limits.call_seconds
             asyncio.get_running_loop().call_soon(self._send)
 
     def _send(self) -> None:
@@ -97,6 +105,7 @@ class Lane:
                 self._leave_alone(jobs)
             else:
                 self._start(self._call(jobs, ticket, self.slots.take()))
+        self._pace.look(waiting=len(self._line) > 0)
         if len(self._line) and self.slots.rest() > 0 and not self._waking:
             self._waking = True
             self._start(self._wake())
@@ -156,6 +165,7 @@ class Lane:
                 failed.append(job)
             else:
                 job.give(as_told(outcome, repeatable=job.repeatable))
+                self._pace.finished(1)
         self._count_retries(throttled, "throttled")
         self._line.put_back(throttled)
         if failed:

@@ -60,7 +60,7 @@ STORE_QUEUE = Setting(
     "TFY_SECRET_STORE_QUEUE",
     positive,
     "5000",
-    "Calls that may wait for one secret store; more are told at once to come again.",
+    "Calls that may wait for one secret store, fewer where it works them off too slowly; more are told at once to come again.",
 )
 STALE_SECONDS = Setting(
     "TFY_SECRET_STALE_SECONDS",
