@@ -1,16 +1,14 @@
-"""A config file with references inside: where they stand, and the file with their values in their place.
+"""A config file with references inside: which they are, and where they stand.
 
 A reference is `${<fqn>}` or a bare `tfy-secret://...`, inside a string that the format's reader takes for a value. One in a comment is
 left as it is and never fetched; one in a key, or where no value stands, is refused. A file without any is taken as it is.
 
-What keeps a value from breaking the file: a string that holds references is read as the format's reader reads it, the values are
-put in, and all of it is written anew as one string of the format. `render` then reads what it has made: every string must be what
-the template's was, with the values in place. What is between the strings stays, but for CR LF, which becomes LF (not in raw).
+A file that has references loses its CRs before LF, unless its format is raw. Putting the values in is `contract.rendering`.
 """
 
 import re
 
-from contract.formats import COMMENT, KEY, TextFault, Unfit
+from contract.formats import COMMENT, KEY, TextFault
 from contract.fqn import SCHEME, Fqn, FqnError
 from contract.record import record
 from contract.references import AnyStore, is_store_fqn, locate
@@ -18,13 +16,12 @@ from contract.references import AnyStore, is_store_fqn, locate
 FORMATS = ("json", "yaml", "env", "properties", "raw")
 RAW = "raw"
 MAX_SOURCE = 1024 * 1024  # bytes; what a ConfigMap can hold
-MAX_RENDERED = 2 * MAX_SOURCE  # bytes; without a limit a short file could name a large value ten thousand times
 MAX_FAULTS = 20  # what anyone is shown
 
 _ANY_STORE = AnyStore()
 _SIGN = SCHEME.removesuffix("//")
 _STORE_PATH = re.compile(r"\$\{([^{}\s]*?)::")
-_BYTES = ("utf-8", "surrogateescape")  # any bytes as text, and back
+BYTES = ("utf-8", "surrogateescape")  # any bytes as text, and back
 
 
 @record
@@ -53,14 +50,6 @@ class TemplateError(ValueError):
     def __init__(self, *faults: Fault) -> None:
         self.faults = faults
         super().__init__("\n".join(fault.on_one_line for fault in faults))
-
-
-class RenderError(ValueError):
-    """Values that the file cannot take: sentences, each with line and column, none with a value."""
-
-    def __init__(self, *sentences: str) -> None:
-        self.sentences = sentences
-        super().__init__("\n".join(sentences))
 
 
 @record
@@ -108,14 +97,11 @@ class Template:
         return found
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
 def read_template(content: bytes, format_name: str) -> Template:
     """Raises TemplateError."""
     if len(content) > MAX_SOURCE:
         raise TemplateError(Fault(1, 1, f"{len(content)} bytes", f"at most {MAX_SOURCE}", "split the file"))
-    text = content.decode(*_BYTES)
+    text = content.decode(*BYTES)
     as_it_is = Template(format_name, text, ())
     certain = _SIGN in text or _names_store(text)
     if not certain and (format_name == RAW or "\\" not in text):  # with a backslash, an escape may spell one
@@ -149,7 +135,7 @@ class _Reading:
     """Finds the slots of a text, and every fault of its references."""
 
     def __init__(self, text: str, format_name: str) -> None:
-        self._text, self._format = text, _format(format_name)
+        self._text, self._format = text, format_of(format_name)
         self._places = _Places(text)
         self._faults: list[Fault] = []
 
@@ -236,84 +222,7 @@ class _Places:
         return self._line, at - self._begins + 1
 
 
-# --- rendering -------------------------------------------------------------------------------------------------------
-
-
-def render(template: Template, value_of: "Callable[[Fqn], bytes | None]") -> bytes:
-    """The file with all values in place; None, for a name that is absent and optional, adds nothing. Raises RenderError."""
-    if not template.slots:
-        return template.text.encode(*_BYTES)
-    text, written = template.text, _format(template.format).written
-    sentences: list[str] = []
-    contents: dict[int, str] = {}
-    parts: list[str] = []
-    position, room = 0, MAX_RENDERED
-    for slot in template.slots:
-        filled = _filled(slot, template.format, value_of, sentences, room)
-        if filled is None:
-            continue
-        contents[slot.start] = filled
-        try:
-            parts += (text[position : slot.start], written(filled))
-        except Unfit as unfit:
-            sentences.append(f"{slot.mentions[0].place}: {unfit}")
-            continue
-        position, room = slot.end, room - len(parts[-1])
-    parts.append(text[position:])
-    if sentences:
-        raise RenderError(*sentences)
-    rendered = "".join(parts)
-    _check(template, rendered, contents)
-    encoded = rendered.encode(*_BYTES)
-    if len(encoded) > MAX_RENDERED:
-        raise RenderError(f"the file has {len(encoded)} bytes with its values; allowed: {MAX_RENDERED}")
-    return encoded
-
-
-def _filled(slot: Slot, format_name: str, value_of: "Callable[[Fqn], bytes | None]", sentences: "list[str]", room: int) -> str | None:
-    """The string with its values; None where one is not text, or where there is no room for all."""
-    parts = [slot.texts[0]]
-    for mention, following in zip(slot.mentions, slot.texts[1:], strict=True):
-        value = value_of(mention.fqn) or b""
-        room -= len(value)
-        if room < 0:
-            raise RenderError(f"{mention.place}: with this value the file has more than the {MAX_RENDERED} bytes that are allowed")
-        try:
-            parts += (value.decode(*_BYTES) if format_name == RAW else value.decode(), following)
-        except UnicodeDecodeError:
-            sentences.append(
-                f"{mention.place}: the value is not UTF-8, which format {format_name} cannot carry; format raw, or a file of its own, can"
-            )
-            return None
-    return "".join(parts)
-
-
-def _check(template: Template, rendered: str, contents: "dict[int, str]") -> None:
-    """The last line of defence: what was made is read again, and must be the template with its strings filled, or nothing is delivered."""
-    try:
-        same = _same_strings(template, rendered, contents)
-        if same and template.format == "json":
-            from contract.formats.json_text import same_structure
-
-            filled = {slot.content: contents[slot.start] for slot in template.slots}
-            same = same_structure(template.text, rendered, lambda content: filled.get(content, content))
-    except TextFault:
-        same = False
-    if not same:
-        raise RenderError(
-            f"line {template.slots[0].mentions[0].line}: the file with its values would not read as the template does; report this"
-        )
-
-
-def _same_strings(template: Template, rendered: str, contents: "dict[int, str]") -> bool:
-    strings = _format(template.format).strings
-    was = ((kind, contents.get(start, content)) for kind, start, _, content in strings(template.text) if kind != COMMENT)
-    now = ((kind, content) for kind, _, _, content in strings(rendered) if kind != COMMENT)
-    end = object()
-    return all(next(now, end) == one for one in was) and next(now, end) is end
-
-
-def _format(name: str) -> "Format":
+def format_of(name: str) -> "Format":
     """Imported when it is needed: a pod rarely has more than one."""
     from importlib import import_module
 
@@ -323,6 +232,4 @@ def _format(name: str) -> "Format":
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from contract.formats import Format

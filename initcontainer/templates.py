@@ -6,7 +6,8 @@ several containers get is read and rendered once.
 
 from contract.keys import SOURCE_FILE
 from contract.record import record
-from contract.template import FORMATS, MAX_SOURCE, RenderError, Template, TemplateError, read_template, render
+from contract.rendering import RenderError, render
+from contract.template import FORMATS, MAX_SOURCE, Template, TemplateError, read_template
 from contract.values import SecretValue
 from contract.wire import MAX_SECRETS
 from initcontainer.errors import TemplateBroken

@@ -11,7 +11,7 @@ from typing import Any
 
 from contract import keys
 from contract.plan import Plan, PlanError, decode_plan
-from contract.template import MAX_RENDERED
+from contract.rendering import MAX_RENDERED
 from webhook.pod import PodSpec
 from webhook.problem import Problem, Reason
 from webhook.settings import InitSettings

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 CONTRACT = sorted(path.stem for path in (ROOT / "contract").glob("*.py") if path.stem != "__init__")
 # What the init container loads of the contract.
-LEAN = ("fqn", "plan", "wire", "values", "envfile", "keys", "record", "strict", "references", "template")
+LEAN = ("fqn", "plan", "wire", "values", "envfile", "keys", "record", "strict", "references", "template", "rendering")
 FORMATS = sorted(f"formats.{path.stem}" for path in (ROOT / "contract/formats").glob("*_*.py"))
 
 _PRINT_FOREIGN = """

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract import template as module
 from contract.formats import yaml_text
-from contract.template import FORMATS, MAX_RENDERED, MAX_SOURCE, RenderError, TemplateError, read_template, render
+from contract.rendering import MAX_RENDERED, RenderError, render
+from contract.template import FORMATS, MAX_SOURCE, TemplateError, format_of, read_template
 
 N = 50_000
 A, B = "tfy-secret://acme:llm:A", "tfy-secret://acme:llm:B"
@@ -155,7 +155,7 @@ def test_no_error_holds_a_value() -> None:
 
 def test_the_formats_are_those_that_have_a_module() -> None:
     for name in FORMATS:
-        found = module._format(name)
+        found = format_of(name)
         assert callable(found.strings) and callable(found.written) and callable(found.check_around)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from contract.template import read_template, render
+from contract.rendering import render
+from contract.template import read_template
 from tests.e2e import pods
 from tests.e2e.conftest import group
 from tests.e2e.installation import IMAGE, ROOT

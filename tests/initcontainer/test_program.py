@@ -176,6 +176,7 @@ def test_starting_imports_little() -> None:
     listed = subprocess.run([sys.executable, "-S", "-E", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     costly = {
         "contract.template",
+        "contract.rendering",
         "contract.references",
         "initcontainer.templates",
         "asyncio",

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from contract.plan import TemplateDelivery
-from contract.template import MAX_RENDERED
+from contract.rendering import MAX_RENDERED
 from initcontainer.carry import plan_faults
 from tests.initcontainer.broker import answers
 from tests.initcontainer.conftest import Pod

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from contract.catalog import Catalog
-from contract.template import read_template, render
+from contract.rendering import render
+from contract.template import read_template
 from tests.manifests.built import MANIFESTS, built, one
 from tests.webhook.pods import cluster
 from webhook.inject import Injector

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.formats import COMMENT, Unfit, env_text
-from contract.template import RenderError, TemplateError, read_template
+from contract.rendering import RenderError
+from contract.template import TemplateError, read_template
 from tests.contract.formats.values import NAMES, NASTY, SPELLINGS, VALUES, rendered
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.text("ab'\"\\$`{}# =!~;&|<>()*?", max_size=8)

@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from contract.fqn import Fqn
-from contract.template import RenderError, Template, read_template, render
+from contract.rendering import render
+from contract.template import read_template
 
 NAMES = ("tfy-secret://acme:llm:A", "tfy-secret://acme:llm:B", "acme/aws/ssm-prod::/own/c")
 SPELLINGS = tuple(f"${{{name}}}" for name in NAMES)
@@ -39,19 +39,3 @@ def _split(part: "str | tuple[str]", spelling: str, value: str) -> "list[str | t
     for index, piece in enumerate(part.split(spelling)):
         pieces += [piece] if not index else [(value,), piece]
     return pieces
-
-
-__all__ = [
-    "NAMES",
-    "NASTY",
-    "SPELLINGS",
-    "VALUES",
-    "WORDS",
-    "Fqn",
-    "RenderError",
-    "Template",
-    "filled",
-    "read_template",
-    "render",
-    "rendered",
-]
