@@ -83,7 +83,7 @@ def test_a_group_without_its_store_says_what_is_missing() -> None:
 
 def test_kubectl_get_shows_names_and_state_of_stores_and_groups() -> None:
     stores, groups = (kubectl("get", kind).text for kind in ("secretstores", "secretgroups"))
-    assert stores.splitlines()[0].split() == ["NAME", "FQN", "READY", "REASON", "AGE"]
+    assert stores.splitlines()[0].split() == ["NAME", "FQN", "READY", "REASON", "SINCE", "AGE"]
     assert f"{TENANT}/embedded/e2e" in stores
     assert groups.splitlines()[0].split() == ["NAME", "STORE", "READY", "REASON", "AGE"]
 
