@@ -160,3 +160,16 @@ async def test_what_is_asked_in_one_moment_is_let_in_or_refused_together(clock):
     await asyncio.gather(*first)
     assert (await asyncio.gather(*ask("/c", "/d")))[1].version == "1"
     await guard.close()
+
+
+async def test_a_line_that_moves_lets_more_in(clock):
+    shop = Shop(clock, 160)  # of which 32 calls at once, 5 ms each, take all
+    guard = Guard(parse_store(store()), shop, Limits(), Metrics(), clock.timing)
+    first = [asyncio.create_task(guard.read(f"/{n}")) for n in range(700)]
+    await clock.pass_(2)
+    more = [asyncio.create_task(guard.read(f"/more/{n}")) for n in range(100)]
+    await settle()
+    assert not any(task.done() for task in more), "some 400 wait, and 160 a second are worked off"
+    await clock.pass_(8)
+    assert [found for found in await asyncio.gather(*first, *more, return_exceptions=True) if isinstance(found, Exception)] == []
+    await guard.close()
