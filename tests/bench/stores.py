@@ -36,6 +36,7 @@ from broker.stores.transport import open_http
 from contract import wire
 from contract.resources import parse_store
 from initcontainer.fetch import BACKOFF_CAP_SECONDS, BACKOFF_SECONDS
+from service.logs import configure_logs
 from tests.bench.webhook import Server
 
 ROOT = Path(__file__).parents[2]
@@ -281,6 +282,7 @@ def cold(folder: Path) -> Rows:
 
 
 def run() -> Rows:
+    configure_logs("error")
     batches, plain = "tests.bench.batch_broker", "broker"
     with tempfile.TemporaryDirectory() as name:
         folder, authority = Path(name), trustme.CA()
