@@ -92,7 +92,7 @@ OTHERS: dict[str, bytes] = {
     "LONGEST": _line(LONGEST),
     "TOO_LONG": _line(TOO_LONG),
     "OTHER": _text(marker()),
-    "YAML_LIKE": _text("sk-it's \"", marker(), "\": #x, [y] {z} & *a | > %"),
+    "YAML_LIKE": _text("sk-it's \"", marker(), '": #x, [y] {z} & *a | > %'),
     "ALL_BYTES": bytes(range(256)) + _text(marker()),
 }
 VALUES: dict[str, bytes] = CARRIED | {key: value for key, (value, _) in REFUSED.items()} | OTHERS
