@@ -85,7 +85,7 @@ def test_kubectl_get_shows_names_and_state_of_stores_and_groups() -> None:
     stores, groups = (kubectl("get", kind).text for kind in ("secretstores", "secretgroups"))
     assert stores.splitlines()[0].split() == ["NAME", "FQN", "READY", "REASON", "SINCE", "AGE"]
     assert f"{TENANT}/embedded/e2e" in stores
-    assert groups.splitlines()[0].split() == ["NAME", "STORE", "READY", "REASON", "AGE"]
+    assert groups.splitlines()[0].split() == ["NAME", "STORE", "READY", "REASON", "SINCE", "AGE"]
 
 
 def test_a_credential_in_a_manifest_is_refused_with_where_it_belongs() -> None:
