@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from shutil import rmtree
+from shutil import copytree, rmtree
 
 from contract import keys
 from demo.errors import NotHere
@@ -41,6 +41,11 @@ class Scenery:
         return self.folder / "tls-broker" / "ca.crt"
 
     @property
+    def manifests(self) -> Path:
+        """A copy: the broker keeps what it knows of groups beside their manifests."""
+        return self.folder / "manifests"
+
+    @property
     def audit(self) -> Path:
         return self.folder / "audit.jsonl"
 
@@ -51,7 +56,7 @@ class Scenery:
     def broker_settings(self) -> dict[str, str]:
         return _LISTEN | {
             "TFY_SECRET_TENANT": TENANT,
-            "TFY_SECRET_MANIFESTS": str(MANIFESTS),
+            "TFY_SECRET_MANIFESTS": str(self.manifests),
             "TFY_SECRET_TLS_DIR": str(self.folder / "tls-broker"),
             "TFY_SECRET_TOKENS_FILE": str(self.memory / "tokens.csv"),
             "TFY_SECRET_EMBEDDED_DB": str(self.folder / "secrets.db"),
@@ -62,7 +67,7 @@ class Scenery:
     def webhook_settings(self, broker_url: str) -> dict[str, str]:
         return _LISTEN | {
             "TFY_SECRET_TENANT": TENANT,
-            "TFY_SECRET_MANIFESTS": str(MANIFESTS),
+            "TFY_SECRET_MANIFESTS": str(self.manifests),
             "TFY_SECRET_TLS_DIR": str(self.folder / "tls-webhook"),
             "TFY_SECRET_BROKER_URL": broker_url,
             "TFY_SECRET_INIT_IMAGE": "registry.example/tfy-secret-init:0.1.0",
@@ -111,6 +116,7 @@ def set_up() -> Iterator[Scenery]:
     memory_root = _memory_root()
     with _own_folder(None) as folder, _own_folder(memory_root) as memory:
         scenery = Scenery(folder, memory, secrets.token_hex(16), secrets.token_hex(16))
+        copytree(MANIFESTS, scenery.manifests)
         tokens = f"{scenery.pod_token},system:serviceaccount:shop:web,pod-1\n{scenery.admin_token},ann@acme.example,ann\n"
         (memory / "tokens.csv").write_text(tokens)
         _write_certificates(folder)

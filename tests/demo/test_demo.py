@@ -3,6 +3,7 @@
 import re
 import signal
 
+from demo.scenery import MANIFESTS
 from tests.demo.conftest import Run
 
 
@@ -39,6 +40,7 @@ def test_tells_the_whole_story_and_leaves_nothing(own_run: Run):
     _assert_no_value(said)
     assert own_run.processes() == []
     assert own_run.left() == []
+    assert sorted(path.name for path in MANIFESTS.rglob("*")) == ["payments.yaml", "store.yaml"], "the checkout is as it was"
 
 
 def test_ctrl_c_cleans_up(own_run: Run):
