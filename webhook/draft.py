@@ -7,6 +7,7 @@ from typing import Any
 
 from contract import keys
 from contract.plan import ContainerPlan, EnvDelivery, FileDelivery, TemplateDelivery
+from webhook.rollout import Delivery
 
 FILES_MODE = "files"  # a container without variables needs none
 PLAIN_LENGTH = 200  # characters; a file's name has at most 255 bytes
@@ -24,6 +25,7 @@ class Draft:
     templates: list[TemplateDelivery] = field(default_factory=list)
     mounts: list[dict[str, Any]] = field(default_factory=list)  # what the container is to mount that is new
     paths: set[str] = field(default_factory=set)  # of `env`
+    known: Delivery | None = None  # `env` is exactly this, made by mode envfile
 
     @classmethod
     def of(cls, plan: ContainerPlan) -> "Draft":

@@ -33,10 +33,11 @@ class Envfile:
             return self._deliver(target, draft)
         if target.known.delivery is None:
             operations = self._deliver(target, draft)
-            target.known.delivery = Delivery(tuple(draft.env), frozenset(draft.paths), tuple(operations))
+            draft.known = target.known.delivery = Delivery(tuple(draft.env), frozenset(draft.paths), tuple(operations))
             return operations
         draft.env, draft.paths = list(target.known.delivery.env), set(target.known.delivery.paths)
-        return list(target.known.delivery.operations)
+        draft.known = target.known.delivery
+        return list(draft.known.operations)
 
     def _deliver(self, target: Target, draft: Draft) -> list[Op]:
         operations = []

@@ -19,13 +19,17 @@ MAX_ENTRIES = 128  # comparing more than these costs as much as reading them
 MAX_CHARACTERS = 16 * 1024  # of one env: a full memory is some 4 MiB with what was made of them
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
-    """How a mode delivers the references to a container that gets its first ones. Its parts are never changed."""
+    """How a mode delivers the references to a container that gets its first ones. Its parts are never changed.
+
+    `plan` is the whole plan of a pod in which this is all there is, and for which broker and CA it was made.
+    """
 
     env: tuple[EnvDelivery, ...]
     paths: frozenset[str]
     operations: tuple[Op, ...]
+    plan: tuple[str, str, str] | None = None
 
 
 @dataclass(slots=True)

@@ -2,14 +2,36 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from contract.catalog import Catalog
-from tests.webhook.pods import API, CATALOG, CLUSTER, KEY, MANIFESTS, OWN, STRIPE, Json, cluster, decide
+from tests.webhook.pods import (
+    API,
+    BROKER,
+    CATALOG,
+    CLUSTER,
+    INIT,
+    KEY,
+    MANIFESTS,
+    OWN,
+    STRIPE,
+    Json,
+    app,
+    applied,
+    cluster,
+    container,
+    decide,
+    env,
+    file,
+    files,
+    plan_of,
+)
 from tests.webhook.shapes import pods
 from webhook import scan
+from webhook.assembly import Surroundings
 from webhook.planning import Inject, Reject, Skip
 from webhook.reference import EnvReference
 from webhook.rollout import MAX_CHARACTERS, MAX_KNOWN, KnownEnv, KnownEnvs
@@ -122,3 +144,20 @@ def test_a_known_env_counts_its_secrets() -> None:
     assert decide(pod(("A", f"{KEY} and {STRIPE}"), ("B", OWN))) == decided
     assert KnownEnv.of(()).number == 0
     assert CLUSTER.catalog is CATALOG
+
+
+def test_a_plan_is_remembered_for_its_broker_ca_and_container_alone() -> None:
+    """A new CA is in the very next plan; a file, or a second container, makes another plan."""
+    one = app(A=KEY)
+    first = plan_of(applied(one, decide(one)))
+    for around in (Surroundings(BROKER, "NEW CA", INIT), Surroundings("https://other.example", "CA", INIT)):
+        plan = plan_of(applied(one, decide(one, replace(CLUSTER, around=around))))
+        assert (plan.broker, plan.ca, plan.containers) == (around.broker_url, around.broker_ca, first.containers)
+    with_file = {**one, "metadata": {**one["metadata"], "annotations": files(file())}}
+    assert len(plan_of(applied(with_file, decide(with_file))).containers[0].files) == 1
+    assert plan_of(applied(one, decide(one))) == first
+    two = {**one, "spec": {**one["spec"], "containers": [*one["spec"]["containers"], container("other", env=env(B=STRIPE))]}}
+    assert [c.name for c in plan_of(applied(two, decide(two))).containers] == ["app", "other"]
+    exec_mode = decide(one, cluster(mode="exec"))
+    assert "exec" in json.dumps(exec_mode.patch if isinstance(exec_mode, Inject) else [str(p) for p in exec_mode.problems])
+    assert plan_of(applied(one, decide(one))) == first
