@@ -8,7 +8,8 @@ from pathlib import Path
 
 from broker.backends import Backends
 from broker.gate import Gate
-from broker.groups.changes import Changes, now_utc
+from broker.groups.changes import Changes
+from broker.groups.pending import Pending, now_utc
 from broker.groups.cluster import ClusterResources
 from broker.groups.folder import FolderResources
 from broker.groups.health import Health
@@ -66,8 +67,9 @@ def assemble(
     else:
         raise ValueError("a Kubernetes API or a folder of manifests is needed")
     values, health = Values(backends, reads), Health(backends, clock)
-    changes = Changes(resources, values, live.catalog, now)
-    repair = Repair(resources, changes)
+    pending = Pending(resources, values, live.catalog, now)
+    changes = Changes(resources, values, pending)
+    repair = Repair(resources, pending)
     reveals = Rates(reveals_per_minute, 60 / reveals_per_minute, clock) if reveals_per_minute else None
     groups = Groups(gate, index, resources, values, changes, health, reveals, creators)
     return Parts(groups, changes, repair, resources, index, health)

@@ -54,7 +54,8 @@ class Desk:
         creators: frozenset[str] = frozenset(),
     ) -> None:
         self._gate, self._index, self._resources, self._values = gate, index, resources, values
-        self._changes, self._health, self._reveals, self._creators = changes, health, reveals, creators
+        self._changes, self._pending = changes, changes.pending
+        self._health, self._reveals, self._creators = health, reveals, creators
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -132,7 +133,7 @@ class Desk:
     def _view(self, caller: Caller, held: Held, actions: frozenset[Action] | None = None) -> GroupView:
         store = self._gate.catalog.stores.get(held.group.store)
         problems = () if store else (f"SecretStore '{held.group.store}' does not exist or cannot be used",)
-        now = self._changes.now()
+        now = self._pending.now()
         return GroupView(
             name=held.name,
             fqn=f"{self.tenant}:{held.name}",
@@ -182,7 +183,7 @@ class Desk:
         self, caller: Caller, origin: Origin, group: str, entries: Sequence[tuple[str, str | None, str | None]], detail: str | None = None
     ) -> None:
         """Add to the group's activity. The audit log has it already, so a failure here is logged and fails nothing."""
-        now = self._changes.now()
+        now = self._pending.now()
         made = [Activity(now, caller.name, action, key, version, origin.source, detail) for action, key, version in entries]
         try:
             async with asyncio.timeout(REMEMBER_SECONDS):

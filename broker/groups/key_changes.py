@@ -8,7 +8,8 @@ from broker.audit import Line, Origin
 from broker.errors import BrokerError, Conflict, InvalidRequest, NotFound
 from broker.gate import name_of
 from broker.groups import activity as activities
-from broker.groups.changes import UNDO_FOR, each
+from broker.groups.changes import UNDO_FOR
+from broker.groups.pending import each
 from broker.groups.checks import check_keys, check_size, notices_of
 from broker.groups.desk import WRITES, Desk
 from broker.groups.held import Held
@@ -36,7 +37,7 @@ class KeyChanges(Desk):
         check_keys([key])
         check_size(value)
         async with self._lock(group, key):
-            held = await self._changes.fresh(group)
+            held = await self._pending.fresh(group)
             return await self._put(caller, held, key, value, origin, expected)
 
     async def update(
@@ -46,7 +47,7 @@ class KeyChanges(Desk):
         await self._open(caller, (Action.EDIT, Action.CREATE), group, origin, said=WRITE)
         check_keys(secrets)
         check_size(*(value for value in secrets.values() if value is not None))
-        held = await self._changes.fresh(group)
+        held = await self._pending.fresh(group)
         plan = await self._planned(caller, held, secrets, origin)
         check = self._check(caller, plan.needed, expected)
         check(held)
@@ -77,7 +78,7 @@ class KeyChanges(Desk):
             await self._gate.record(origin, Line("delete", name_of(self.tenant, group, key), audit.ALLOW, "not_found"))
             raise NotFound(f"group '{group}' has no such key")
         name, check = str(secret), self._check(caller, Action.EDIT, expected)
-        due = self._changes.now() + UNDO_FOR if undo else None
+        due = self._pending.now() + UNDO_FOR if undo else None
         await self._gate.record(origin, Line("delete", name, audit.ALLOW, "ok"))
 
         async def deleted() -> BrokerError | None:

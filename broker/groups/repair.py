@@ -1,6 +1,6 @@
 """Finish or take back what a broker was in the middle of when it ended: at the start, and then again and again.
 
-No leader: two replicas may both try, since every step of `Changes.settle` can be repeated. One leaves alone what it works on itself, what
+No leader: two replicas may both try, since every step of `Pending.settle` can be repeated. One leaves alone what it works on itself, what
 waits for its time (a deletion that can be undone), and what is so young that another replica may be at work. What fails is tried again.
 """
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 import structlog
 
 from broker.errors import BrokerError
-from broker.groups.changes import Changes
+from broker.groups.pending import Pending
 from broker.groups.resources import Resources, Stale
 from service.logs import describe
 
@@ -19,8 +19,8 @@ EVERY = 10.0  # seconds; a deletion that could be undone is carried out that muc
 
 
 class Repair:
-    def __init__(self, resources: Resources, changes: Changes, every: float = EVERY) -> None:
-        self._resources, self._changes, self._every = resources, changes, every
+    def __init__(self, resources: Resources, pending: Pending, every: float = EVERY) -> None:
+        self._resources, self._pending, self._every = resources, pending, every
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -46,10 +46,10 @@ class Repair:
 
     async def _settle(self, name: str) -> int:
         held = await self._resources.read(name)
-        due = [] if held is None else [found for found in held.pending if self._changes.abandoned(found)]
+        due = [] if held is None else [found for found in held.pending if self._pending.abandoned(found)]
         for found in due:
             assert held is not None  # noqa: S101 - there is something due
-            await self._changes.settle(held, found)
+            await self._pending.settle(held, found)
             log.info("repaired", group=name, step=found.step.value, keys=len(found.keys), group_itself=found.whole)
         return len(due)
 

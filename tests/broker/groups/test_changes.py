@@ -153,7 +153,7 @@ async def test_a_store_that_is_down_keeps_a_deletion_pending(cluster):
         await one.groups.delete_key(ADMIN, "payments", "DB_PASSWORD", ORIGIN)
     assert await one.groups.delete_key(ADMIN, "payments", "STRIPE_KEY", ORIGIN, force=True) is None
     assert not {"DB_PASSWORD", "STRIPE_KEY"} & set(spec(cluster)["keys"])
-    one.parts.changes.now = lambda: datetime.now(UTC) + timedelta(seconds=61)
+    one.parts.changes.pending.now = lambda: datetime.now(UTC) + timedelta(seconds=61)
     assert await one.parts.repair.round() == 0
     cluster.store.delete = real
     assert await one.parts.repair.round() == 2

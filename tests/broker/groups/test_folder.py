@@ -200,7 +200,7 @@ async def test_what_is_pending_is_on_the_disk_around_every_write_of_the_manifest
         pending = json.loads(json.loads((folder / ".secret-groups" / "payments.json").read_text())["pending"])
         assert [i["step"] for i in pending] == ["create" if operation == "new" else "delete"]
         world.live.look()
-        world.parts.changes._running.clear()
+        world.parts.changes.pending._running.clear()
         assert await world.parts.repair.round() == 1
         keys = groups_in(world)["payments"]["keys"]
         if operation == "new":
