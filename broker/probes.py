@@ -8,13 +8,14 @@ whose circuit opened or closed       | within LOOK_SECONDS
 of which a file it names has changed | within LOOK_SECONDS: a credential was given, or taken away
 whose manifest changed               | at once
 
-A good probe closes an open circuit (`broker.guard`). What is known becomes the Ready condition, a metric and, when it changes, a line in
-the log.
+A good probe closes an open circuit (`broker.guard`). What is known becomes the Ready condition, a metric, what the page and the API say of
+the store and, when it changes, a line in the log.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -32,6 +33,7 @@ log = structlog.get_logger()
 PROBE_SECONDS = 30.0
 SOON_SECONDS = 4.0
 LOOK_SECONDS = 1.0  # how often a waiting store is looked at, for its circuit and the files it names
+FIRST_SECONDS = 1.0  # that somebody who looks waits for the first answers, in all; a slow store must not hold up a page
 
 _Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -41,6 +43,7 @@ class _Watched:
     store: SecretStore
     task: asyncio.Task[None]
     known: Condition | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     soon: bool = False
 
 
@@ -62,6 +65,16 @@ class Probes:
         """None: this store, with this manifest, was not asked yet."""
         watched = self._watched.get(store.name)
         return watched.known if watched is not None and watched.store == store else None
+
+    async def look(self, stores: Iterable[SecretStore]) -> dict[str, Condition]:
+        """What is known of these stores, by name. Those that were not asked yet get a moment; one that takes longer is missing."""
+        stores = list(stores)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_SECONDS):
+                for store in stores:
+                    if self.known(store) is None and (watched := self._watched.get(store.name)) is not None:
+                        await watched.answered.wait()
+        return {store.name: known for store in stores if (known := self.known(store)) is not None}
 
     def follow(self, stores: Mapping[str, SecretStore]) -> None:
         for name, watched in list(self._watched.items()):
@@ -109,6 +122,7 @@ class Probes:
         if condition == watched.known:
             return
         former, watched.known = watched.known, condition
+        watched.answered.set()
         self._metrics.store_ready.labels(watched.store.name).set(condition.ready)
         if former is None or former.reason != condition.reason:
             tell = log.info if condition.ready else log.warning

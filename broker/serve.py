@@ -71,6 +71,8 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     backends, reads = _stores(settings, metrics, stack)
     live = open_catalog(settings.tenant, settings.manifests, kube)
     gate = Gate(live.catalog, settings.tenant_admins, audit, metrics)
+    store_probes = Probes(backends, metrics)
+    stack.push_async_callback(store_probes.close)
     parts = assemble(
         live,
         kube,
@@ -78,6 +80,7 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
         gate,
         backends,
         reads,
+        store_probes,
         creators=settings.group_creators,
         reveals_per_minute=settings.reveals_per_minute,
     )
@@ -85,8 +88,6 @@ async def _run(settings: Settings, stack: AsyncExitStack) -> None:
     authenticator = _authenticator(settings, kube, metrics)
     live.on_change(lambda: backends.keep_only(live.catalog.stores))
     live.on_change(_ProblemLog(live.catalog))
-    store_probes = Probes(backends, metrics)
-    stack.push_async_callback(store_probes.close)
     live.on_change(lambda: store_probes.follow(live.catalog.stores))
     if kube is not None:
         conditions = Conditions(kube, live.catalog, store_probes)

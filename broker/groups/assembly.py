@@ -12,13 +12,13 @@ from broker.groups.changes import Changes
 from broker.groups.pending import Pending, now_utc
 from broker.groups.cluster import ClusterResources
 from broker.groups.folder import FolderResources
-from broker.groups.health import Health
 from broker.groups.held import held_from_api
 from broker.groups.index import Follower, Index
 from broker.groups.repair import Repair
 from broker.groups.resources import Resources
 from broker.groups.service import Groups
 from broker.groups.values import Values
+from broker.probes import Probes
 from broker.rates import Rates
 from broker.reads import Reads
 from service.catalog import FolderCatalog, LiveCatalog
@@ -34,11 +34,9 @@ class Parts:
     repair: Repair
     resources: Resources
     index: Index
-    health: Health
 
     async def close(self) -> None:
         await self.repair.close()
-        await self.health.close()
         await self.resources.close()
 
 
@@ -49,6 +47,7 @@ def assemble(
     gate: Gate,
     backends: Backends,
     reads: Reads,
+    probes: Probes,
     *,
     creators: frozenset[str] = frozenset(),
     reveals_per_minute: int = 0,
@@ -66,10 +65,10 @@ def assemble(
         live.on_object(Follower(index, live.catalog, folder.held))
     else:
         raise ValueError("a Kubernetes API or a folder of manifests is needed")
-    values, health = Values(backends, reads), Health(backends, clock)
+    values = Values(backends, reads)
     pending = Pending(resources, values, live.catalog, now)
     changes = Changes(resources, values, pending)
     repair = Repair(resources, pending)
     reveals = Rates(reveals_per_minute, 60 / reveals_per_minute, clock) if reveals_per_minute else None
-    groups = Groups(gate, index, resources, values, changes, health, reveals, creators)
-    return Parts(groups, changes, repair, resources, index, health)
+    groups = Groups(gate, index, resources, values, changes, probes, reveals, creators)
+    return Parts(groups, changes, repair, resources, index)

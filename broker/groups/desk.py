@@ -19,13 +19,13 @@ from broker.groups import activity as activities
 from broker.groups.changes import Changes, Check, Done
 from broker.groups.checks import notices_of
 from broker.groups.differences import conflict
-from broker.groups.health import Health
 from broker.groups.held import Held
 from broker.groups.index import Index, State
 from broker.groups.model import Activity, DeletedKey, GroupView, KeyView, Notice
 from broker.groups.resources import Resources
 from broker.groups.values import Values
 from broker.identity import Caller
+from broker.probes import Probes
 from broker.rates import Rates
 from broker.resolve import DENIED_SENTENCE
 from contract.access import Action, Allow
@@ -49,13 +49,13 @@ class Desk:
         resources: Resources,
         values: Values,
         changes: Changes,
-        health: Health,
+        probes: Probes,
         reveals: Rates | None = None,
         creators: frozenset[str] = frozenset(),
     ) -> None:
         self._gate, self._index, self._resources, self._values = gate, index, resources, values
         self._changes, self._pending = changes, changes.pending
-        self._health, self._reveals, self._creators = health, reveals, creators
+        self._probes, self._reveals, self._creators = probes, reveals, creators
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @property

@@ -36,7 +36,7 @@ class Looks(Reveals):
         return self._view(caller, held)
 
     async def stores(self, caller: Caller, origin: Origin) -> tuple[StoreView, ...]:  # noqa: ARG002 - as every other method
-        """For those who may make groups every usable store; for others those of the groups they may LIST. Health is at most 15 s old."""
+        """For those who may make groups every usable store; for others those of the groups they may LIST. No store is asked for it."""
         catalog, creates = self._gate.catalog, self.may_create(caller)
         visible = (
             sorted(catalog.stores)
@@ -44,12 +44,12 @@ class Looks(Reveals):
             else sorted({g.store for g in catalog.groups.values() if self.may(caller, Action.LIST, g.name)})
         )
         stores = [store for name in visible if (store := catalog.stores.get(name)) is not None]
-        known = await self._health.look(stores)
+        known = await self._probes.look(stores)
         made = []
         for store in stores:
             found = known.get(store.name)
-            problem = found.problem if found and creates else None
-            made.append(StoreView(store.name, store.fqn, store.provider, found.healthy if found else None, problem, creates))
+            problem = found.message if found and not found.ready and creates else None
+            made.append(StoreView(store.name, store.fqn, store.provider, found.ready if found else None, problem, creates))
         return tuple(made)
 
     async def versions(self, caller: Caller, group: str, key: str, origin: Origin) -> Versions:

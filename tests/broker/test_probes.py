@@ -10,6 +10,7 @@ from broker.circuit import AFTER, State
 from broker.errors import BrokerError, NotSent, Sealed, StoreRefused
 from broker.limits import Limits
 from broker.metrics import Metrics
+from broker import probes
 from broker.probes import LOOK_SECONDS, PROBE_SECONDS, SOON_SECONDS, Probes
 from contract.resources import parse_store
 from tests.broker.fake_time import FakeTime, settle
@@ -89,6 +90,32 @@ async def test_a_slow_store_delays_no_other(watch):
     watch.client("slow").gate.set()
     await settle()
     assert watch.known("slow").ready
+
+
+async def test_who_looks_waits_a_moment_for_the_first_answer(watch):
+    """Never longer than FIRST_SECONDS for all of them together; what is known is given at once, however old."""
+    watch.client("slow").gate = asyncio.Event()
+    watch.follow(store(name="slow", fqn="acme/embedded/slow"), store())
+    look = asyncio.create_task(watch.probes.look(watch.stores.values()))
+    await settle()
+    assert not look.done() and watch.known().ready
+    watch.client("slow").gate.set()
+    assert {name: found.reason for name, found in (await look).items()} == {"main": "Available", "slow": "Available"}
+    watch.client("slow").gate.clear()
+    await watch.clock.pass_(2 * PROBE_SECONDS)
+    assert watch.client("slow").running == 1, "it is being asked"
+    assert set(await watch.probes.look(watch.stores.values())) == {"main", "slow"}
+
+
+async def test_a_store_that_is_too_slow_is_missing(watch, monkeypatch):
+    monkeypatch.setattr(probes, "FIRST_SECONDS", 0.0)
+    watch.client("slow").gate = asyncio.Event()
+    watch.follow(store(name="slow", fqn="acme/embedded/slow"), store())
+    await settle()
+    unknown = parse_store(store(name="new", fqn="acme/embedded/new"))
+    assert set(await watch.probes.look([*watch.stores.values(), unknown])) == {"main"}
+    watch.follow(store())
+    assert set(await watch.probes.look([unknown])) == set(), "nobody follows it"
 
 
 async def test_it_looks_soon_after_a_circuit_opened_and_closes_it(watch):

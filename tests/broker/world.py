@@ -18,6 +18,7 @@ from broker.identity import Caller, Pod, subjects_of
 from broker.limits import Limits
 from broker.metrics import Metrics
 from broker.people import People
+from broker.probes import Probes
 from broker.reads import Reads
 from broker.resolve import Resolver
 from broker.routes import Routes
@@ -168,7 +169,8 @@ def make_world(
     live = FolderCatalog("acme", folder)
     reads, audit = Reads(backends, cache, metrics, clock, max_requests), Audit(path, metrics)
     gate = Gate(live.catalog, admins, audit, metrics)
-    parts = assemble(live, None, folder, gate, backends, reads, creators=creators, reveals_per_minute=reveals, clock=clock)
+    probes = Probes(backends, metrics)  # follows nothing: no store is asked unless a test has it asked
+    parts = assemble(live, None, folder, gate, backends, reads, probes, creators=creators, reveals_per_minute=reveals, clock=clock)
     live.look()
     world = World(live, memory, backends, cache, reads, audit, path, metrics, clock, admins, gate, parts, opened)
     world.store.values[PATH] = [b"old", b"pa'ss"]

@@ -11,6 +11,7 @@ from broker.gate import Gate
 from broker.groups.assembly import assemble
 from broker.limits import Limits
 from broker.metrics import Metrics
+from broker.probes import Probes
 from broker.reads import Reads
 from service.catalog import ApiCatalog
 from tests.broker.api_server import ApiServer
@@ -42,12 +43,15 @@ async def cluster(tmp_path):
             audit = Audit(path, metrics)
             live = ApiCatalog("acme", self.api.kube)
             gate = Gate(live.catalog, frozenset({"team:platform"}), audit, metrics)
-            parts = assemble(live, self.api.kube, None, gate, backends, reads, creators=frozenset({"user:maker"}), **settings)
+            probes = Probes(backends, metrics)
+            live.on_change(lambda: probes.follow(live.catalog.stores))
+            parts = assemble(live, self.api.kube, None, gate, backends, reads, probes, creators=frozenset({"user:maker"}), **settings)
             await stack.enter_async_context(live)
             stack.callback(audit.close)
             stack.push_async_callback(backends.close)
             stack.push_async_callback(reads.close)
             stack.push_async_callback(parts.close)
+            stack.push_async_callback(probes.close)
             await until(lambda: live.synced)
             replicas.append(Replica(live, parts, path))
             return replicas[-1]

@@ -264,6 +264,21 @@ async def test_stores_and_their_health(cluster):
     assert await one.groups.stores(person("none"), ORIGIN) == ()
 
 
+async def test_what_is_wrong_with_a_store_is_told_to_those_who_may_act(cluster):
+    async def refused():
+        raise StoreRefused("SecretStore main: no rights")
+
+    cluster.store.healthy = refused
+    one = await cluster.replica()
+    (seen,) = await one.groups.stores(MAKER, ORIGIN)
+    assert (seen.healthy, seen.problem) == (
+        False,
+        "SecretStore main: no rights. Who acts: whoever gives the broker its rights in the store",
+    )
+    (seen,) = await one.groups.stores(person("viewer"), ORIGIN)
+    assert (seen.healthy, seen.problem) == (False, None)
+
+
 async def test_an_author_that_finishes_while_it_is_taken_back(cluster):
     """Repair makes the change its own before it deletes a value: its author cannot list a key whose value is on its way out."""
     now = Now()
