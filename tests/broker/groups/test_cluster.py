@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 
 import pytest
 
@@ -32,12 +31,11 @@ async def test_what_is_done_here_shows_there(cluster):
     assert "CANARY" not in json.dumps(cluster.api.objects)
 
 
-async def test_what_is_done_there_shows_here_within_a_second(cluster):
+async def test_what_is_done_there_shows_here(cluster):
+    """Within a second, says the e2e suite; here: by itself."""
     one = await cluster.replica()
-    began = time.monotonic()
     cluster.api.put(group("payments", ["DB_PASSWORD", "ADDED"], [("viewer", "user:new")]))
     await until(lambda: one.groups.may(person("new"), Action.LIST, "payments"))
-    assert time.monotonic() - began < 1
     view = await one.groups.get(person("new"), "payments", ORIGIN)
     assert [key.key for key in view.keys] == ["ADDED", "DB_PASSWORD"]
 

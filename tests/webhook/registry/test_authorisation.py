@@ -228,7 +228,7 @@ async def test_a_mirror_that_fails_leaves_the_registry(registries, authority, le
     async with Faulty(tls=leaf_tls("mirror.example")) as mirror, Faulty(tls=leaf_tls("registry.example")) as origin:
         mirror.fault("/", acts[fault])
         names = Names({"mirror.example": mirror, "registry.example": origin})
-        registry = registries(names, ca_file=authority.file, timeout=0.6, mirrors={"registry.example": ("https://mirror.example",)})
+        registry = registries(names, ca_file=authority.file, timeout=3, mirrors={"registry.example": ("https://mirror.example",)})
         assert (await registry.entrypoint(parse_image("registry.example/team/app:1"), Platform(), ANONYMOUS)).entrypoint == ("/app",)
         gone.set()
 

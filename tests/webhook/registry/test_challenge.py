@@ -29,7 +29,7 @@ def test_headers(headers, found):
 
 def test_long_headers_take_no_time():
     """aiohttp takes 8 KiB; a registry writes what it likes."""
-    started = time.perf_counter()
+    started = time.thread_time()
     for text in ('Bearer realm="' + "\\" * 8000, "a" * 8000, "a=" * 4000, ", " * 4000, '="' * 4000):
         parse_challenges([text])
-    assert time.perf_counter() - started < 0.5
+    assert time.thread_time() - started < 5

@@ -1,7 +1,6 @@
 """The life of a token at a real server: one login for all, renewal, expiry, early death, denial, the end."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -267,9 +266,8 @@ async def test_closing_does_not_wait_for_a_store_that_is_away(role: AppRole, mon
     client = role.client()
     await client.read(PATH)
     role.proxy.faults = [fault]
-    started = time.monotonic()
-    await client.close()
-    assert time.monotonic() - started < 5
+    async with asyncio.timeout(20):  # the silent one would take 30
+        await client.close()
 
 
 async def test_closing_ends_a_login_on_its_way(role: AppRole) -> None:
