@@ -40,6 +40,10 @@ class Exists(InvalidRequest):
     """There is a secret of that name already."""
 
 
+class Failing(Unavailable):
+    """The service itself answers that it fails."""
+
+
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9.]{2,63}")
 _THROTTLES = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException", "RequestLimitExceeded"}
@@ -157,7 +161,7 @@ def _invalid(place: str, _permission: str, code: str, refusal: Refusal) -> Broke
 
 
 def _failing(place: str, _permission: str, code: str, refusal: Refusal) -> BrokerError:
-    return Unavailable(f"{place}: AWS fails ({code if code in _OUTAGES else f'status {refusal.status}'})", refusal.retry_after)
+    return Failing(f"{place}: AWS fails ({code if code in _OUTAGES else f'status {refusal.status}'})", refusal.retry_after)
 
 
 def _redirect(place: str, _permission: str, _code: str, refusal: Refusal) -> BrokerError:

@@ -17,6 +17,9 @@ class Lately:
         if len(self._since) > self._limit:
             del self._since[next(iter(self._since))]
 
+    def remove(self, name: str) -> None:
+        self._since.pop(name, None)
+
     def __contains__(self, name: str) -> bool:
         since = self._since.get(name)
         if since is not None and self._clock() >= since + self._seconds:

@@ -16,11 +16,13 @@ from contextlib import suppress
 from broker.errors import BrokerError, InvalidRequest, NotFound, NotSent, SoftDeleted, TooLarge, Unavailable
 from broker.stores.aws.api import Api
 from broker.stores.aws.errors import Exists
+from broker.stores.aws.lately import Lately
 from broker.stores.aws.lost_writes import LostWrites, Write
 from contract.values import SecretValue
 
 MAX_VALUE_BYTES = 65536
 RECOVERY_DAYS = 30  # the longest that AWS has, and its default; a secret that waits costs nothing
+DELETED_SECONDS = 3600.0  # for which a deletion is remembered, see `_put_first`
 
 Content = dict[str, str | bytes]
 
@@ -29,7 +31,7 @@ class SecretWriter:
     """Names are checked by who calls; `place` begins every message."""
 
     def __init__(self, api: Api) -> None:
-        self._api, self._lost = api, LostWrites()
+        self._api, self._lost, self._deleted = api, LostWrites(), Lately(DELETED_SECONDS)
         self._going_on: set[asyncio.Task[str]] = set()
 
     async def write(self, place: str, name: str, value: SecretValue) -> str:
@@ -51,13 +53,14 @@ class SecretWriter:
 
     async def delete(self, place: str, name: str) -> None:
         await self._api.call(place, "delete_secret", SecretId=name, RecoveryWindowInDays=RECOVERY_DAYS)
+        self._deleted.add(name)
 
     async def close(self) -> None:
         await asyncio.gather(*self._going_on, return_exceptions=True)
 
     async def _write(self, place: str, name: str, write: Write, content: Content) -> str:
         try:
-            return await self._put(place, name, write, content)
+            return await self._put_first(place, name, write, content)
         except SoftDeleted:
             task = asyncio.get_running_loop().create_task(self._bring_back(place, name, write, content))
             self._going_on.add(task)
@@ -71,6 +74,18 @@ class SecretWriter:
             return await self._put(place, name, write, content)
         return write.token
 
+    async def _put_first(self, place: str, name: str, write: Write, content: Content) -> str:
+        """AWS refuses the value of a deleted secret. An emulator of it (moto 5.2) takes it, and the secret stays deleted.
+
+        To restore a secret that is not deleted changes nothing, so this is safe if someone else has brought it back meanwhile.
+        """
+        version = await self._put(place, name, write, content)
+        if name in self._deleted:
+            self._deleted.remove(name)
+            with suppress(BrokerError):
+                await self._api.call(place, "restore_secret", SecretId=name)
+        return version
+
     async def _put(self, place: str, name: str, write: Write, content: Content) -> str:
         answer = await self._api.call(place, "put_secret_value", SecretId=name, ClientRequestToken=write.token, **content)
         if write.repeated and "AWSCURRENT" not in (answer.get("VersionStages") or ()):
@@ -81,6 +96,7 @@ class SecretWriter:
     async def _bring_back(self, place: str, name: str, write: Write, content: Content) -> str:
         """The old versions come back too, so if the new one cannot be written, all are deleted again."""
         await self._api.call(place, "restore_secret", SecretId=name)
+        self._deleted.remove(name)
         try:
             return await self._put(place, name, write, content)
         except BrokerError:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from broker.errors import BrokerError, InvalidRequest, Malformed, Misconfigured, NotFound, SoftDeleted, StoreRefused, Throttled, Unavailable
-from broker.stores.aws.errors import Exists, Expired, NotPermitted, Refusal, explain
+from broker.stores.aws.errors import Exists, Expired, Failing, NotPermitted, Refusal, explain
 
 CASES: list[tuple[Refusal, type[BrokerError], str]] = [
     *[
@@ -66,8 +66,8 @@ CASES: list[tuple[Refusal, type[BrokerError], str]] = [
     (Refusal("ParameterMaxVersionLimitExceeded"), InvalidRequest, "To fix: aws ssm unlabel-parameter-version"),
     (Refusal("ParameterLimitExceeded"), StoreRefused, "ask AWS for a higher quota"),
     (Refusal("HierarchyTypeMismatchException"), InvalidRequest, "is no SecureString"),
-    (Refusal("InternalServerError", "", 500), Unavailable, "p: AWS fails (InternalServerError)"),
-    (Refusal("502", "<html>", 502, 3.0), Unavailable, "p: AWS fails (status 502)"),
+    (Refusal("InternalServerError", "", 500), Failing, "p: AWS fails (InternalServerError)"),
+    (Refusal("502", "<html>", 502, 3.0), Failing, "p: AWS fails (status 502)"),
     (Refusal("302", "", 302), Misconfigured, "answers with a redirect (302), which is not followed. To fix: put the final URL in endpoint"),
     (Refusal("RegionDisabledException", "", 403), Misconfigured, "STS is switched off in this region"),
     (Refusal("IDPCommunicationError"), Unavailable, "STS cannot reach the cluster's OIDC provider"),

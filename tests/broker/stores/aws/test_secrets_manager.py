@@ -231,6 +231,32 @@ async def test_a_caller_whose_time_is_up_does_not_leave_an_old_value_in_force(ma
     assert version == first
 
 
+async def test_an_emulator_that_takes_the_value_of_a_deleted_secret_is_asked_to_bring_it_back(
+    manager: SecretsManager, proxy: IamProxy
+) -> None:
+    """AWS refuses it; moto by itself takes it, and the secret stays deleted. Once is enough: nothing is asked when it is known to be back."""
+    await put(manager, PATH)
+    await manager.delete(PATH)
+    proxy.requests.clear()
+    proxy.faults.append(answer({"Name": PATH, "VersionStages": ["AWSCURRENT"]}))
+    await manager.write(PATH, SecretValue(b"two"))
+    await manager.write(PATH, SecretValue(b"three"))
+    assert proxy.operations() == ["PutSecretValue", "RestoreSecret", "PutSecretValue"]
+    assert (await manager.read(PATH)).value == SecretValue(b"three")
+
+
+async def test_an_emulator_that_fails_on_the_versions_of_a_missing_secret(manager: SecretsManager, proxy: IamProxy) -> None:
+    """As moto does by itself. A list that fails although the secret is there is told as that."""
+    proxy.faults.append(Fault(status=500))
+    with pytest.raises(NotFound, match="AWS has no such secret"):
+        await manager.versions(PATH)
+    assert proxy.operations() == ["ListSecretVersionIds", "GetSecretValue"]
+    await put(manager, PATH)
+    proxy.faults.append(Fault(status=500))
+    with pytest.raises(Unavailable, match="AWS fails"):
+        await manager.versions(PATH)
+
+
 @pytest.mark.parametrize("there", [True, False], ids=["a-version", "the-first"])
 async def test_a_write_whose_answer_was_lost_is_done_once(manager: SecretsManager, proxy: IamProxy, there: bool) -> None:
     """The same write again, as a guard would try it: AWS sees the same token."""
