@@ -10,7 +10,7 @@ COVERAGE := 90
 E2E ?= tests/e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help setup launcher demo test lint check coverage e2e bench images images-all docs screenshots lock clean
+.PHONY: help setup launcher demo test lint check e2e bench images images-all docs screenshots lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(HERE)Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,17 +25,19 @@ $(STAMP): $(HERE)requirements/dev.txt
 demo: $(STAMP) ## the main job from end to end on this machine: no cluster needed
 	@cd $(HERE) && $(PY) -m demo
 
-test: $(STAMP) ## unit, property and integration tests
-	@cd $(HERE) && $(PY) -m pytest
+test: $(STAMP) ## unit, property and integration tests; COVER=1 with branch coverage
+ifdef COVER
+	@cd $(HERE) && $(VENV)/bin/coverage run -m pytest $(TESTS) && $(VENV)/bin/coverage report --skip-covered --fail-under=$(COVERAGE)
+else
+	@cd $(HERE) && $(PY) -m pytest $(TESTS)
+endif
 
 lint: $(STAMP) ## lint, types, import rules, generated docs
 	@cd $(HERE) && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-cache
 	@cd $(HERE) && $(PY) -m docs.generate --check
 
-coverage: $(STAMP) ## the tests with branch coverage
-	@cd $(HERE) && $(VENV)/bin/coverage run -m pytest && $(VENV)/bin/coverage report --skip-covered --fail-under=$(COVERAGE)
-
-check: lint coverage ## all of the above: what must pass before a commit
+check: ## lint and the tests with branch coverage: what must pass before a commit
+	@$(MAKE) --no-print-directory -C $(HERE) lint && $(MAKE) --no-print-directory -C $(HERE) test COVER=1
 
 e2e: $(STAMP) ## end-to-end tests on the cluster that KUBECONFIG names; E2E="FILE..." for some of them
 	@cd $(HERE) && $(PY) -m pytest $(E2E) -p no:randomly -v -rfEs

@@ -1,10 +1,10 @@
-"""`python -m tests.bench [webhook | initcontainer | launcher | stores]`: the figures of the design's "Numbers to hold", as ratios within one run."""
+"""`python -m tests.bench [webhook | initcontainer | launcher | stores | page]`: the figures of the design's "Numbers to hold", as ratios within one run."""
 
 import sys
 
-from tests.bench import initcontainer, launcher, stores, webhook
+from tests.bench import initcontainer, launcher, page, stores, webhook
 
-BENCHES = {"webhook": webhook.run, "initcontainer": initcontainer.run, "launcher": launcher.run, "stores": stores.run}
+BENCHES = {"webhook": webhook.run, "initcontainer": initcontainer.run, "launcher": launcher.run, "stores": stores.run, "page": page.run}
 
 
 def main() -> None:

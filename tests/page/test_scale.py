@@ -9,31 +9,20 @@ import pytest
 from playwright.async_api import expect
 
 from tests.page.conftest import login
-from tests.page.running import ROLES, Broker, group, token_of
+from tests.page.many import COLLABORATORS, KEYS, PLACES, SCREEN_BYTES, WIDE, manifests
+from tests.page.running import Broker, token_of
 
-GROUPS, KEYS = 5_000, 200
-SERVER_MS, SCREEN_BYTES = 1000, 500_000
+OUT_OF_HAND_MS = 1000  # far over a busy machine's, far under what looks at all groups for each of them
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory, browser_authority):
-    """Each group has its own people and keys; the last one has 200 keys."""
-    everyone = [(role, f"user:{role}") for role in ROLES]
-    manifests = [group(f"team-{n:04}", [f"KEY_{n}", "DB_PASSWORD"], everyone) for n in range(GROUPS - 1)]
-    manifests.append(group("zz-many-keys", [f"KEY_{n:03}" for n in range(KEYS)], everyone))
-    with Broker(tmp_path_factory.mktemp("large"), browser_authority, manifests) as running:
+    with Broker(tmp_path_factory.mktemp("large"), browser_authority, manifests()) as running:
         yield running
 
 
-COLLABORATORS = "/ui/groups/zz-many-keys/collaborators"
-PLACES = [
-    "/ui/groups", "/ui/groups?page=100", "/ui/groups?q=team-4999", "/ui/groups?q=key_77", "/ui/groups/zz-many-keys", "/ui/groups/zz-many-keys?q=KEY_1", "/ui/groups/zz-many-keys/use",
-    COLLABORATORS, "/ui/groups/zz-many-keys/keys/KEY_100", "/ui/stores", "/ui/new-group",
-]  # fmt: skip
-
-
 @pytest.mark.parametrize("who", ["tenant", "viewer"])
-async def test_the_server_is_quick(large, who):
+async def test_no_page_gets_out_of_hand(large, who):
     """The best of five, so that a busy machine does not decide; as the page itself says, and as it is felt."""
     import httpx
 
@@ -47,7 +36,7 @@ async def test_the_server_is_quick(large, who):
                 answer = await http.get(place)
                 said.append(float(re.search(r"dur=([\d.]+)", answer.headers["Server-Timing"])[1]))
             assert answer.status_code == (403 if (place, who) in (("/ui/new-group", "viewer"), (COLLABORATORS, "viewer")) else 200), place
-            if min(said) > SERVER_MS or len(answer.content) > SCREEN_BYTES:
+            if min(said) > OUT_OF_HAND_MS or len(answer.content) > SCREEN_BYTES:
                 slow[place] = (min(said), len(answer.content))
         assert slow == {}
 
@@ -62,7 +51,7 @@ async def test_the_first_screen_is_small(large, chromium):
     await session.send("Network.setCacheDisabled", {"cacheDisabled": True})
     received = []
     session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
-    for place in ("/ui/groups", "/ui/groups/zz-many-keys"):
+    for place in ("/ui/groups", WIDE):
         received.clear()
         await page.goto(place, wait_until="networkidle")
         assert 3 <= len(received) and 10_000 < sum(received) < SCREEN_BYTES, (place, received)
