@@ -84,7 +84,10 @@ class Vault:
         await self._session.close()
 
     async def _with_kv(self, operation: Callable[[Kv1 | Kv2], Awaitable[T]]) -> T:
-        """Once more if the mount is of another version now: an entry is looked for at another place then."""
+        """Once more if the mount is of another version now: an entry is looked for at another place then.
+
+        Where the manifest says a version that the mount does not have, that is told: a pod's author cannot mend it.
+        """
         try:
             return await operation(self._kvs[await self._version.current()])
         except (NotFound, Malformed, Misconfigured) as error:
@@ -95,6 +98,8 @@ class Vault:
     async def _changed(self, error: BrokerError) -> bool:
         try:
             return await self._version.changed()
+        except Misconfigured as misfit:
+            raise misfit from None
         except BrokerError:
             raise error from None
 

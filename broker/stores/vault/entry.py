@@ -4,7 +4,8 @@ entry                                   | value
 --------------------------------------- | ----------------------------------------------------------------
 ours: {"value": "text"}                 | the text, UTF-8; a number or an object that others put there: its source
 ours: {"value_base64": "..."}           | the bytes; what is not UTF-8 is written so
-ours: none of the two, both, or null    | Malformed
+ours: none of the two                   | the object, as the team's: Vault's own tools wrote it, with keys of their own
+ours: both, one that is null, no key    | Malformed
 the team's: any object                  | the object, as JSON: `#field` picks from it
 
 Vault writes `<`, `>`, `&`, U+2028 and U+2029 in JSON as escapes; in an object they become themselves again. Numbers keep the
@@ -46,10 +47,11 @@ def value_of(place: str, source: bytes) -> SecretValue:
     """The value that our entry holds. Raises Malformed, TooLarge."""
     fields = _fields(place, source)
     names = [name for name in (TEXT, BINARY) if name in fields]
+    if fields and not names:
+        return SecretValue(_within(place, _plain(source)))
     if len(names) != 1:
-        raise Malformed(
-            f"{place}: a managed secret's entry has the field '{TEXT}' or '{BINARY}'; found {'both' if names else 'neither'}. {_FIX}"
-        )
+        found = "both" if names else "no key at all"
+        raise Malformed(f"{place}: a managed secret's entry has the field '{TEXT}' or '{BINARY}'; found {found}. {_FIX}")
     content = _content(place, names[0], bytes(fields[names[0]]))
     return SecretValue(_within(place, content if names[0] == TEXT else _decoded(place, content)))
 

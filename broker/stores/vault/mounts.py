@@ -34,20 +34,23 @@ class KvVersion:
         self._session, self._mount, self._given, self._clock = session, mount, given, clock
         self._known = given
         self._looked = float("-inf")
+        self._misfit: str | None = None  # what was wrong with the manifest at the last look
 
     async def current(self) -> int:
         return self._known if self._known is not None else await self.look()
 
     async def changed(self) -> bool:
-        """After an answer that another version would explain: whether it is another."""
-        if self._given is not None or self._clock() < self._looked + DOUBT_SECONDS:
+        """After an answer that another version would explain: whether it is another. Raises Misconfigured as `look` does."""
+        if self._clock() < self._looked + DOUBT_SECONDS:
+            if self._misfit is not None:
+                raise Misconfigured(self._misfit)
             return False
         before = self._known
         return await self.look() != before
 
     async def look(self) -> int:
         """Ask the server. Raises Misconfigured for what is no KV mount, or another version than the manifest says."""
-        self._looked = self._clock()
+        self._looked, self._misfit = self._clock(), None
         place = f"{self._session.place}: mount '{self._mount}'"
         answer = await self._session.send("GET", f"/v1/sys/internal/ui/mounts/{quote(self._mount)}")
         if answer.status != 200:
@@ -55,7 +58,11 @@ class KvVersion:
         found = parsed(_Answer, answer.body)
         if found is None:
             raise Malformed(f"{place}: the answer about the mount is not Vault's. To fix: is vault.address right?")
-        return self._judged(place, found.data)
+        try:
+            return self._judged(place, found.data)
+        except Misconfigured as error:
+            self._misfit = error.message
+            raise
 
     def _judged(self, place: str, found: _Mount) -> int:
         if not f"{self._mount}/".endswith(found.path):  # a namespace may stand before it

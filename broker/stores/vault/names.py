@@ -6,6 +6,7 @@ path                              | name below the mount | what is there
 /mail/smtp                        | mail/smtp            | the team's: an object of fields
 <mount>/mail/smtp                 | mail/smtp            | the team's, as `vault kv get` names it
 another mount/..., mail/smtp      |                      | refused: it could mean two things
+/tfy-secret/ and another shape    | the same             | the team's: whose it is, was decided by its plain path
 a segment `tfy-secret` elsewhere  |                      | refused: managed secrets have their own names, and roles
 "", `.`, `..`, unprintable        |                      | refused: Vault itself would read another name there
 
@@ -48,10 +49,11 @@ def parse(place: str, path: str, mount: str) -> Name:
             f"{place}: path '{shown(path)}': has a segment that is empty, '.', '..' or not printable, which Vault reads as another name. "
             "To fix: write the path that is meant, without a slash at its end"
         )
-    if path.startswith(f"/{ROOT}/") and len(segments) == 4 and all(map(is_part, segments)):
+    plain = path.startswith(f"/{ROOT}/")
+    if plain and len(segments) == 4 and all(map(is_part, segments)):
         return Name(below, ours=True)
-    # In any place, for a mount of another version or another depth than we think would put it first.
-    if any(segment.casefold() == ROOT for segment in segments) or path.partition("/")[0] == ROOT:
+    # In any other place, for a mount of another version or another depth than we think would put it first.
+    if any(segment.casefold() == ROOT for segment in segments[plain:]) or path.partition("/")[0] == ROOT:
         raise InvalidRequest(f"{place}: path '{shown(path)}': managed secrets are named {MANAGED_FORM}. To fix: use that name")
     return Name(below, ours=False)
 

@@ -167,7 +167,7 @@ async def test_a_fault_on_a_read(open_vault: Open, proxy: FaultyProxy, kv2: str,
         await client.read(PATH)
     assert type(caught.value) is kind
     assert caught.value.message.startswith("SecretStore test: ")
-    assert len(proxy.requests) == 1, "one try"
+    assert sum(PATH in seen.target for seen in proxy.requests) == 1, "one try; the mount may be looked at"
     assert getattr(caught.value, "retry_after", None) == (7.0 if fault == "throttled" else None)
     shown = repr(caught.value) + repr(caught.value.__cause__) + repr(caught.value.__context__)
     assert "canary" not in shown
