@@ -482,7 +482,7 @@ async def test_another_store_is_not_slowed():
     dead, good = Scripted(), Scripted()
     dead.gate = asyncio.Event()
     stores = [parse_store(store(name=name, fqn=f"acme/embedded/{name}")) for name in ("dead", "good")]
-    backends = Backends(lambda found: dead if found.name == "dead" else good, Limits(call_seconds=1.5, try_seconds=0.7), Metrics())
+    backends = Backends(lambda found: dead if found.name == "dead" else good, Limits(call_seconds=4.0, try_seconds=2.0), Metrics())
     stuck = [asyncio.create_task(_outcome(backends.call(stores[0], lambda client, n=n: client.read(f"/{n}")))) for n in range(200)]
     await settle()
     for n in range(50):
