@@ -147,6 +147,8 @@ def _qualifiers(text: str, rest: str) -> "tuple[str, str | None, bool, str | Non
     version, optional = _parameters(text, query) if question_mark else (None, False)
     if hash_sign and not field:
         raise FqnError(text, "a field's name after '#'", "name the field, or remove the '#'")
+    if "?" in field:
+        raise FqnError(text, QUALIFIERS_FORM, "write the parameters before '#', or a literal '?' in the field's name as %3F")
     if "#" in field or _blank_or_control(field):
         raise FqnError(text, "one field, its blanks and '#' percent-encoded", "write a blank as %20 and '#' as %23")
     return name, version, optional, _decode(text, field, "field") if field else None

@@ -7,7 +7,9 @@ no name in it                       | None: it is not ours and is never touched
 `<configured store>::<path>`        | one reference, as a whole value or inside `${...}` only
 `a ${tfy-secret://t:g:k} b`         | text, reference, text
 `Bearer tfy-secret://t:g:k`         | text, reference
+`tfy-secret://t:g:k#a/b`            | one reference: what can be read as one name is one name
 `tfy-secret://t:g` or anything else | FqnError: what holds the scheme and does not parse is refused
+`${<configured store>::` unclosed   | the same
 
 Linear in the length of the value: each pattern reads a character a bounded number of times.
 """
@@ -20,9 +22,10 @@ from contract.record import record
 
 _PART = r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)"
 _PLAIN = re.compile(rf"{SCHEME}{_PART}:{_PART}:{_PART}")  # what nearly every reference is: one pattern, a quarter of the parser's time
-_CANDIDATE = re.compile(r"\$\{([^{}]*)\}|tfy-secret://")
-# A bare name ends where its alphabet ends; what is ambiguous (a fourth part, an unknown parameter) is then refused by the parser.
-_BARE = re.compile(r"tfy-secret://[A-Za-z0-9._:-]*(?:\?[A-Za-z0-9._=&%-]*)?(?:#[A-Za-z0-9._%-]*)?")
+_CANDIDATE = re.compile(r"\$\{([^{}]*)(\}?)|tfy-secret://")
+# A bare name ends where its alphabet ends; what is ambiguous (a fourth part, an unknown parameter, one after the field) is then
+# refused by the parser.
+_BARE = re.compile(r"tfy-secret://[A-Za-z0-9._:-]*(?:\?[A-Za-z0-9._=&%-]*)?(?:#[A-Za-z0-9._%-]*(?:[?#][A-Za-z0-9._=&%?#-]*)?)?")
 _NO_TEXT = ("", "")
 _STORE_FQN = re.compile(
     r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*){2}|[A-Za-z0-9][\w.-]*(?::[A-Za-z0-9][\w.-]*){2}:secret-store:[A-Za-z0-9][\w.-]*", re.ASCII
@@ -74,8 +77,21 @@ def find_references(value: str, stores: Container[str]) -> Template | None:
     return Template(tuple([value[end:start] for end, start in zip(ends, starts, strict=True)]), tuple([fqn for _, _, fqn in found]))
 
 
+def _whole_name(value: str) -> Fqn | None:
+    """The value as one managed name, where it is one: a field or version may have characters at which a bare name would end."""
+    if len(value) > MAX_LENGTH or not value.startswith(SCHEME) or value.count(SCHEME) > 1 or "$(" in value or "${" in value:
+        return None
+    try:
+        return parse_fqn(value)
+    except FqnError:
+        return None  # text may follow a bare name; if not, the reason is found there
+
+
 def locate(text: str, stores: Container[str]) -> list[tuple[int, int, Fqn]]:
     """Every reference inside a text, with the indexes where it begins and ends. Raises FqnError, whose `at` says where."""
+    whole = _whole_name(text)
+    if whole is not None:
+        return [(0, len(text), whole)]
     found: list[tuple[int, int, Fqn]] = []
     position = 0
     while (match := _CANDIDATE.search(text, position)) is not None:
@@ -106,11 +122,11 @@ def is_store_fqn(text: str) -> bool:
 def _reference_at(value: str, match: "re.Match[str]", stores: Container[str]) -> "tuple[Fqn, int] | None":
     inner = match.group(1)
     if inner is not None:
-        if inner.startswith(SCHEME) or ("::" in inner and inner.partition("::")[0] in stores):
-            return parse_fqn(inner), match.end()
-        return None
-    if value.startswith("${", match.start() - 2) and match.start() >= 2:
-        raise FqnError(value[match.start() - 2 :], "${<fqn>}, closed by '}'", "close the brace; write '{' and '}' in a name as %7B and %7D")
+        if not inner.startswith(SCHEME) and ("::" not in inner or inner.partition("::")[0] not in stores):
+            return None
+        if not match.group(2):
+            raise FqnError(value[match.start() :], "${<fqn>}, closed by '}'", "close the brace; write '{' and '}' in a name as %7B and %7D")
+        return parse_fqn(inner), match.end()
     bare = _BARE.match(value, match.start())
     assert bare is not None  # noqa: S101 - the pattern begins with what was just found
     try:

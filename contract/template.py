@@ -167,9 +167,6 @@ class _Reading:
             return None
         bounds = [0, *[index for first, last, _ in found for index in (first, last)], len(content)]
         texts = tuple([content[bounds[i] : bounds[i + 1]] for i in range(0, len(bounds), 2)])
-        if any(_names_store(text) for text in texts):
-            self._tell(start, "'${<store-fqn>::' without a '}'", "${<fqn>}, closed by '}'", "close the brace in the same string")
-            return None
         if not found:
             return None
         mentions = self._mentions(found, start, end, content)

@@ -28,7 +28,8 @@ QUALIFIERS = "?version=V, ?optional=true (joined with &), then #field"
         pytest.param(
             "tfy-secret://acme:payments:DB_PASSWORD?version=a1&optional=true#db.user", Fqn(KEY, "a1", True, "db.user"), id="all-in-order"
         ),
-        pytest.param("tfy-secret://acme:payments:DB_PASSWORD#a?b", Fqn(KEY, None, False, "a?b"), id="question-mark-in-a-field"),
+        pytest.param("tfy-secret://acme:payments:DB_PASSWORD#a%3Fb", Fqn(KEY, None, False, "a?b"), id="question-mark-in-a-field"),
+        pytest.param("tfy-secret://acme:payments:DB_PASSWORD#tls/a:b@c", Fqn(KEY, None, False, "tls/a:b@c"), id="punctuation-in-a-field"),
         pytest.param("tfy-secret://acme:payments:DB_PASSWORD#%23%20%25", Fqn(KEY, None, False, "# %"), id="encoded-field"),
         pytest.param("tfy-secret://acme:payments:DB_PASSWORD?version=a%26b%20c", Fqn(KEY, "a&b c"), id="encoded-version"),
         pytest.param(f"{SSM}::/tfy/x", Fqn(StoreSecret(SSM, "/tfy/x")), id="store-path-keeps-its-leading-slash"),
@@ -85,6 +86,12 @@ def test_parses(text: str, expected: Fqn) -> None:
         ),
         pytest.param(
             "tfy-secret://a:b:c?version=1&", QUALIFIERS, "give a parameter after '?', or percent-encode a literal '?' as %3F", id="loose-&"
+        ),
+        pytest.param(
+            "tfy-secret://a:b:c#f?version=1",
+            QUALIFIERS,
+            "write the parameters before '#', or a literal '?' in the field's name as %3F",
+            id="parameter-behind-the-field",
         ),
         pytest.param("tfy-secret://a:b:c?version=", QUALIFIERS, "give the version, e.g. ?version=3", id="empty-version"),
         pytest.param("tfy-secret://a:b:c?version=1&version=2", QUALIFIERS, "write version once, without blanks or '?'", id="version-twice"),

@@ -37,6 +37,16 @@ HINT = "; inside longer text write the name as ${tfy-secret://...}"
         pytest.param("${X:-tfy-secret://acme:mcp:B}", ("${X:-", "}"), (B,), id="bare-inside-other-braces"),
         pytest.param("$${tfy-secret://acme:mcp:B}", ("$", ""), (B,), id="dollar-in-front"),
         pytest.param("tfy-secret://acme:mcp:B?version=2#f x", ("", " x"), (Fqn(B.secret, "2", False, "f"),), id="bare-with-qualifiers"),
+        pytest.param("tfy-secret://acme:mcp:B#tls/a@b", ("", ""), (Fqn(B.secret, None, False, "tls/a@b"),), id="whole-with-any-field"),
+        pytest.param("tfy-secret://acme:mcp:B?version=a/b", ("", ""), (Fqn(B.secret, "a/b"),), id="whole-with-any-version"),
+        pytest.param("x tfy-secret://acme:mcp:B#f/b", ("x ", "/b"), (Fqn(B.secret, None, False, "f"),), id="bare-field-inside-text"),
+        pytest.param("tfy-secret://acme:mcp:B#f$(X)", ("", "$(X)"), (Fqn(B.secret, None, False, "f"),), id="expansion-is-no-field"),
+        pytest.param(
+            "tfy-secret://acme:mcp:B#f:tfy-secret://acme:payments:A",
+            ("", ":", ""),
+            (Fqn(B.secret, None, False, "f"), A),
+            id="two-bare-with-field",
+        ),
         pytest.param("\n\t${tfy-secret://acme:mcp:B}\0", ("\n\t", "\0"), (B,), id="any-text-around"),
     ],
 )
@@ -64,6 +74,7 @@ def test_found(value: str, texts: tuple[str, ...], found: tuple[Fqn, ...]) -> No
         pytest.param("tfy-secret:/a:b:c", id="one-slash"),
         pytest.param("TFY-SECRET://a:b:c", id="upper-case-scheme"),
         pytest.param("${${${", id="open-braces"),
+        pytest.param("${acme/aws/other::/a", id="unknown-store-in-an-open-brace"),
     ],
 )
 def test_not_a_reference(value: str) -> None:
@@ -105,6 +116,30 @@ def test_not_a_reference(value: str) -> None:
             "${tfy-secret://a:b:c",
             "close the brace; write '{' and '}' in a name as %7B and %7D",
             id="brace-not-closed",
+        ),
+        pytest.param(
+            f"x ${{{SSM}::/a",
+            f"${{{SSM}::/a",
+            "close the brace; write '{' and '}' in a name as %7B and %7D",
+            id="brace-of-a-store-not-closed",
+        ),
+        pytest.param(
+            "tfy-secret://a:b:c#f?version=3",
+            "tfy-secret://a:b:c#f?version=3",
+            "write the parameters before '#', or a literal '?' in the field's name as %3F",
+            id="version-behind-the-field",
+        ),
+        pytest.param(
+            "Bearer tfy-secret://a:b:c#f?optional=true",
+            "tfy-secret://a:b:c#f?optional=true",
+            f"write the parameters before '#', or a literal '?' in the field's name as %3F{HINT}",
+            id="bare-with-a-parameter-behind-the-field",
+        ),
+        pytest.param(
+            "x tfy-secret://a:b:c#f#g",
+            "tfy-secret://a:b:c#f#g",
+            f"write a blank as %20 and '#' as %23{HINT}",
+            id="bare-with-two-fields",
         ),
         pytest.param("tfy-secret://", "tfy-secret://", "name the group and the key, e.g. tfy-secret://:payments:DB_PASSWORD", id="scheme"),
         pytest.param(

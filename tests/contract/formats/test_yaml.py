@@ -211,7 +211,7 @@ REFERENCE = "r: ${tfy-secret://acme:llm:A}\n"
         pytest.param("a: !tfy-secret://acme:llm:A b\n", "line 1, column 5", "a reference where no value stands", id="bare-tag"),
         pytest.param("a: &x*y\n" + REFERENCE, "line 1, column 4", "an anchor that is not understood", id="anchor"),
         pytest.param("a: x # c\nb: tfy-secret://acme\n", "line 2, column 4", "'tfy-secret://acme'", id="malformed"),
-        pytest.param("a: ${acme/aws/ssm-prod::/x #y}\n", "line 1, column 4", "'${<store-fqn>::' without a '}'", id="open-brace"),
+        pytest.param("a: ${acme/aws/ssm-prod::/x #y}\n", "line 1, column 4", "'${acme/aws/ssm-prod::/x'", id="open-brace"),
     ],
 )  # fmt: skip
 def test_refused(text: str, place: str, found: str) -> None:
