@@ -1,10 +1,12 @@
 """Tokens for the vault, from Microsoft Entra, through Azure's own library: cached by it, asked for again minutes before they expire.
 
-Decides that a token is asked for in the configured tenant alone, that many calls at once make one request, and that what the login
-says about a failure ends here. The files are read at each request for a token, and so in time after a rotation.
+Decides that a token is asked for in the configured tenant alone, that many calls at once make one request, that one which the vault no
+longer takes is replaced, and that what the login says about a failure ends here. The files are read at each request for a token, and so
+in time after a rotation.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +18,11 @@ from broker.stores.azure.credentials import CERTIFICATE_FILE, TOKEN_FILE, Certif
 from broker.stores.azure.errors import login_refused
 from broker.stores.azure.transport import ONE_TRY, OneOrigin
 from contract.values import SecretValue
+
+# The library's client keeps a token and asks for another when the vault refuses it, or in its last minutes. Calls that begin together ask
+# together, so one that was given out a moment ago is given again; an older one is asked for again because it was refused.
+DOUBT_SECONDS = 10.0
+LAST_SECONDS = 300.0
 
 Credential = CertificateCredential | ClientAssertionCredential | ClientSecretCredential
 
@@ -31,7 +38,9 @@ class Login:
             "disable_instance_discovery": True,  # it would ask the public cloud whether the authority is one
         }
         self._lock = asyncio.Lock()
-        self._current = {TOKEN_FILE: self._by_token, CERTIFICATE_FILE: self._by_certificate}.get(credentials.kind, self._by_secret)()
+        self._open = {TOKEN_FILE: self._by_token, CERTIFICATE_FILE: self._by_certificate}.get(credentials.kind, self._by_secret)
+        self._current = self._open()
+        self._given, self._since = SecretValue(b""), 0.0
 
     async def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
         """Raises errors of broker.errors alone."""
@@ -45,13 +54,27 @@ class Login:
         failure = None
         async with self._lock:  # those that wait find the token in the library's cache
             try:
-                return await self._current().get_token_info(*scopes, options=wanted)  # type: ignore[arg-type]
+                return await self._token(*scopes, options=wanted)
             except Exception as error:  # noqa: BLE001 - the library has many, which may hold the token or the assertion
                 failure = login_refused(self._place, error, self._credentials)
         raise failure
 
     async def close(self) -> None:
         """The transport's session is its owner's."""
+
+    async def _token(self, *scopes: str, **options: Any) -> AccessTokenInfo:
+        token: AccessTokenInfo = await self._current().get_token_info(*scopes, **options)
+        now = time.time()
+        if (
+            self._given == SecretValue(token.token.encode())
+            and now >= self._since + DOUBT_SECONDS
+            and token.expires_on > now + LAST_SECONDS
+        ):
+            self._current = self._open()  # with an empty cache
+            token = await self._current().get_token_info(*scopes, **options)
+        if self._given != SecretValue(token.token.encode()):
+            self._given, self._since = SecretValue(token.token.encode()), now
+        return token
 
     def _by_token(self) -> Callable[[], Credential]:
         file = self._credentials.line(self._place)

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from broker.errors import Malformed, Misconfigured, StoreRefused, Throttled, Unavailable
 from broker.stores.addresses import Reach
+from broker.stores.azure import login
 from broker.stores.azure.client import AzureKeyVault
 from broker.stores.azure.credentials import Credentials
 from contract.values import SecretValue
@@ -56,13 +57,25 @@ async def test_a_token_that_has_expired_is_replaced_with_the_files_content_of_no
     assert vault.logins[-1]["client_assertion"] == "rotated-token"
 
 
-async def test_a_token_that_the_vault_no_longer_takes_is_told(vault: KeyVaultServer, client: AzureKeyVault) -> None:
+async def test_a_token_that_the_vault_no_longer_takes_is_replaced(
+    vault: KeyVaultServer, client: AzureKeyVault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was given out a moment ago is not: a vault that takes none would make a login for each call."""
     await client.healthy()
     vault.tokens.clear()
     with pytest.raises(
         StoreRefused, match=r"does not accept our token \(401\). To fix: the vault must trust the tenant in AZURE_TENANT_ID"
     ):
         await client.healthy()
+    assert len(vault.logins) == 1
+    monkeypatch.setattr(login, "DOUBT_SECONDS", 0.0)
+    await client.healthy()
+    await client.healthy()
+    assert len(vault.logins) == 2
+    version = await client.write("smtp-key", SecretValue(b"one"))
+    vault.tokens.clear()
+    assert await client.write("smtp-key", SecretValue(b"two")) != version
+    assert len(vault.logins) == 3
 
 
 async def test_a_clients_secret_comes_from_a_file_that_may_change(
