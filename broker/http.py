@@ -101,6 +101,8 @@ async def read_json(request: web.Request, limit: int) -> bytes:
                 body += chunk
                 if len(body) > limit:
                     raise _too_large(limit)
+    except web.RequestPayloadError:
+        raise Refusal(400, wire.BAD_REQUEST, "the body cannot be read: it is not encoded as its headers say") from None
     except TimeoutError:
         raise Refusal(408, wire.BAD_REQUEST, f"the body did not arrive within {BODY_SECONDS:g} seconds") from None
     return bytes(body)

@@ -50,13 +50,13 @@ REASONS: dict[Reason, tuple[str, str]] = {
 # What is wrong, and the init container's exit code for it, where it reaches one.
 CODES: dict[str, str] = {
     wire.NOT_FOUND: "There is no such key, path or version.",
-    wire.FIELD_NOT_FOUND: "The value is there; the `#field` is not, or the value is no JSON object.",
+    wire.FIELD_NOT_FOUND: "The value is there; the `#field` is not, or is null.",
     wire.DENIED: "No role allows it, or there is no such secret: the two are told apart to no one without a role.",
     wire.INVALID: "A name, path, version or mode cannot be used.",
     wire.MISCONFIGURED: "A SecretStore, its credentials' files or a setting is wrong.",
     wire.UNSUPPORTED: "The store has no such operation.",
     wire.STORE_REFUSED: "The store does not accept the broker's credentials or rights.",
-    wire.MALFORMED: "The store's answer, or a stored row, is not what its contract says.",
+    wire.MALFORMED: "The store's answer, or a stored row, is not what its contract says; or a `#field` of a value that is no JSON object.",
     wire.TOO_LARGE: "A value, or all values of a pod together, are past a limit.",
     wire.INTERNAL: "A fault of the broker itself; its log has the request's id and the place.",
     wire.THROTTLED: "The store asks for fewer calls. Tried again.",

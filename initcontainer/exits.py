@@ -105,7 +105,7 @@ def termination_message(end: Exit, problems: "Sequence[str]") -> bytes:
     room = MESSAGE_BYTES - len(head) - len(fix) - _MORE_BYTES
     lines: list[bytes] = []
     for problem in problems:
-        line = shorten(problem, _PROBLEM_CHARACTERS).encode(errors="replace") + b"\n"
+        line = shorten(" ".join(problem.splitlines()), _PROBLEM_CHARACTERS).encode(errors="replace") + b"\n"
         room -= len(line)
         if room < 0:
             lines.append(f"... and {len(problems) - len(lines)} more, see the log\n".encode())

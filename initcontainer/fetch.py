@@ -116,7 +116,7 @@ def read_token(path: str) -> str:
 def refusal(answer: "HttpAnswer") -> InitError:
     """The error that an HTTP status other than 200 stands for, with the broker's own code and message if it gave them."""
     code, message = _code_and_message(answer.body)
-    problem = f"the broker answers HTTP {answer.status}" + (f": {code}: {shorten(message, _MESSAGE_CHARACTERS)}" if code else "")
+    problem = f"the broker answers HTTP {answer.status}" + (f": {code}: {_line(message)}" if code else "")
     if answer.status == 429 or answer.status >= 500:
         return Retryable(problem, retry_after=_seconds(answer.headers.get("retry-after", "")))
     if 300 <= answer.status < 400:
@@ -144,7 +144,7 @@ def _values(answers: "Mapping[str, wire.Answer]", wants: "Mapping[str, Want]") -
     final = [answer for answer in unresolved if answer.code not in wire.RETRYABLE]
     if final:
         kinds = {_REFUSALS.get(answer.code, Refused) for answer in final}
-        first = next(kind for kind in (Denied, NotFound, Refused) if kind in kinds)
+        first = next(kind for kind in (NodeTooOld, Denied, NotFound, Refused) if kind in kinds)
         raise first(*(_sentence(answer, wants) for answer in final))
     if unresolved:
         raise Retryable(*(_sentence(answer, wants) for answer in unresolved))
@@ -152,8 +152,12 @@ def _values(answers: "Mapping[str, wire.Answer]", wants: "Mapping[str, Want]") -
 
 
 def _sentence(answer: wire.Unresolved, wants: "Mapping[str, Want]") -> str:
-    message = shorten(answer.message, _MESSAGE_CHARACTERS)
-    return f"{wants[answer.fqn].place}: {shorten(answer.fqn)}: {shorten(answer.code, 40)}: {message}"
+    return f"{wants[answer.fqn].place}: {shorten(answer.fqn)}: {shorten(answer.code, 40)}: {_line(answer.message)}"
+
+
+def _line(message: str) -> str:
+    """A message of several lines on one: the end of a line is no character that somebody hid in it."""
+    return shorten(" ".join(message.splitlines()), _MESSAGE_CHARACTERS)
 
 
 TYPE_CHECKING = False

@@ -55,6 +55,8 @@ async def read_form(request: web.Request, *, with_value: bool = False) -> Form:
                 return _sorted(await _multipart(request, limit))
             if request.content_type == "application/x-www-form-urlencoded":
                 return _sorted(_urlencoded(await _body(request, limit)))
+    except web.RequestPayloadError:
+        raise _unreadable() from None
     except TimeoutError:
         raise Refusal(408, wire.BAD_REQUEST, "the form did not arrive in time") from None
     raise Refusal(415, wire.BAD_REQUEST, "Content-Type: allowed: what a form sends")

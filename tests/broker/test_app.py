@@ -153,6 +153,14 @@ async def test_a_compressed_bomb_is_bounded_too(client):
     assert response.status in (400, 413)
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_encoded_as_its_header_says(client, encoding):
+    """The caller's fault, and no crash of ours."""
+    response = await resolve(client, FQN, headers=POD | {"Content-Encoding": encoding})
+    assert response.status == 400
+    assert (await response.json())["code"] == "bad_request"
+
+
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
 async def test_another_media_type(client, content_type):
     response = await resolve(client, FQN, headers=POD | {"Content-Type": content_type})

@@ -41,6 +41,11 @@ def test_a_message_says_what_happened_and_what_to_do() -> None:
     )
 
 
+def test_a_problem_of_two_lines_is_told_on_one() -> None:
+    message = termination_message(exit_for(errors.PlanBroken("x")), ["found 'x'; allowed: y.\nTo fix: z."])
+    assert message.decode().splitlines()[1] == "found 'x'; allowed: y. To fix: z."
+
+
 @pytest.mark.parametrize("problem", ["x" * 50, "é" * 3000, "\N{GRINNING FACE}" * 700, "a\nb\0c", "\ud800"])
 @pytest.mark.parametrize("count", [1, 7, 500])
 def test_a_message_fits_and_keeps_its_fix(problem: str, count: int) -> None:

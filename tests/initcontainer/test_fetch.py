@@ -136,6 +136,8 @@ def test_the_deadline_ends_it_with_the_last_reason(fetching: Fetching) -> None:
             answers({}), NotFound, "container app, env V0: tfy-secret://acme:payments:DB_PASSWORD: not_found: the store", id="not-found"
         ),
         pytest.param(answers({PASSWORD: ("field_not_found", "no")}), NotFound, "field_not_found", id="no-such-field"),
+        pytest.param(answers({PASSWORD: ("node_too_old", "node n1")}), NodeTooOld, "node_too_old: node n1", id="an-answer-for-an-old-node"),
+        pytest.param(answers({PASSWORD: ("invalid", "found 'x'.\nTo fix: y.")}), Refused, "found 'x'. To fix: y.$", id="two-lines"),
         pytest.param(answers({PASSWORD: ("a_later_code", "?")}), Refused, "a_later_code", id="a-code-of-a-later-version"),
     ],
 )

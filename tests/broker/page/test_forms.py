@@ -166,6 +166,12 @@ async def test_what_cannot_be_read_is_refused_and_not_shown(send, data, headers)
     assert (status, got["message"]) == (400, "the form cannot be read: send it from the page")
 
 
+async def test_a_form_that_is_not_encoded_as_its_header_says(send):
+    headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
+    status, got = await send(b"value=x", headers=headers)
+    assert (status, got["message"]) == (400, "the form cannot be read: send it from the page")
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", ""])
 async def test_another_media_type_is_refused(send, content_type):
     status, got = await send(b"{}", headers={"Content-Type": content_type})
