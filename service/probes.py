@@ -11,8 +11,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from service.server import bound_port
-from service.settings import Address
+from service.server import bound_port, start_site
+from service.settings import METRICS_LISTEN, Address
 
 log = structlog.get_logger()
 Ready = Callable[[], list[str]]
@@ -40,6 +40,6 @@ async def serve_probes(
     """Start to listen; `await runner.cleanup()` ends it."""
     runner = web.AppRunner(probes_app(ready=ready, registry=registry, live=live), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
-    await web.TCPSite(runner, address.host, address.port).start()
+    await start_site(web.TCPSite(runner, address.host, address.port), address, METRICS_LISTEN.name)
     log.info("probes_listening", host=address.host, port=bound_port(runner))
     return runner

@@ -5,6 +5,7 @@ is served is the program's; that traffic moves away before the listener closes i
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -14,11 +15,12 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from service.settings import Address, SettingsError
+from service.settings import LISTEN, Address, SettingsError
 from service.tls import TlsSource
 
 GRACE = 10.0  # seconds for requests in flight; an admission has 5, a resolve retries elsewhere
 KEEP_ALIVE = 120.0  # seconds; Go's clients drop an idle connection after 90, and whoever closes first must not be us
+MAX_HEADER = 16 * 1024  # bytes of one header: a person's OIDC token with many groups is past aiohttp's 8190
 BACKLOG = 1024  # a node that comes back starts a hundred pods at once
 
 log = structlog.get_logger()
@@ -32,7 +34,7 @@ async def listening(what: App, address: Address, tls: TlsSource | None, *, grace
 
     A bare handler saves the router, for a server with one hot path. `tls` must be started; None is plain HTTP, for tests.
     """
-    options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEP_ALIVE}
+    options: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEP_ALIVE, "max_field_size": MAX_HEADER}
     runner: web.BaseRunner
     if isinstance(what, web.Application):
         runner = web.AppRunner(what, shutdown_timeout=grace, **options)
@@ -41,7 +43,7 @@ async def listening(what: App, address: Address, tls: TlsSource | None, *, grace
     await runner.setup()
     try:
         context = None if tls is None else tls.current
-        await web.TCPSite(runner, address.host, address.port, ssl_context=context, backlog=BACKLOG).start()
+        await start_site(web.TCPSite(runner, address.host, address.port, ssl_context=context, backlog=BACKLOG), address, LISTEN.name)
         port = bound_port(runner)
         log.info("listening", host=address.host, port=port, tls=tls is not None)
         yield port
@@ -68,6 +70,16 @@ def stop_signal() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, request_stop, number)
     return stop
+
+
+async def start_site(site: web.TCPSite, address: Address, setting: str) -> None:
+    """Raises SettingsError for an address that cannot be listened on."""
+    try:
+        await site.start()
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        fault = f"{setting}: found '{address.host}:{address.port}'; allowed: an address of this machine with a free port ({reason})"
+        raise SettingsError([fault]) from None
 
 
 def bound_port(runner: web.BaseRunner) -> int:

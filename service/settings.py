@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
+from contract.fqn import PART_RULE, is_part
+
 T = TypeVar("T")
 PREFIX = "TFY_SECRET_"
 
@@ -78,6 +80,12 @@ def text(value: str) -> str:
 def filled(value: str) -> str:
     if not value.strip():
         raise ValueError("allowed: any text but none")
+    return value
+
+
+def fqn_part(value: str) -> str:
+    if not is_part(value):
+        raise ValueError(f"allowed: {PART_RULE}")
     return value
 
 
@@ -155,7 +163,7 @@ def optional_address(value: str) -> Address | None:
     return address(value) if value else None
 
 
-TENANT = Setting("TFY_SECRET_TENANT", filled, None, "The tenant that this installation serves: the first part of every managed FQN.")
+TENANT = Setting("TFY_SECRET_TENANT", fqn_part, None, "The tenant that this installation serves: the first part of every managed FQN.")
 LISTEN = Setting("TFY_SECRET_LISTEN", address, "0.0.0.0:8443", "Where to serve, over TLS (`host:port`; port 0 takes a free one).")
 METRICS_LISTEN = Setting(
     "TFY_SECRET_METRICS_LISTEN",

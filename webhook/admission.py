@@ -59,7 +59,10 @@ class Admission:
         except BrokenReview as error:
             self._metrics.count_broken()
             log.info("review_broken", status=error.status, reason=str(error))
-            return web.Response(status=error.status, body=_encode({"message": str(error)}), headers=_JSON)
+            response = web.Response(status=error.status, body=_encode({"message": str(error)}), headers=_JSON)
+            if request.content.exception() is not None:
+                response.force_close()  # nobody knows where the next request would begin
+            return response
 
     async def review(self, body: bytes | bytearray) -> bytes:
         """The answer to a body. Raises BrokenReview."""
@@ -141,6 +144,13 @@ def _names(review: Review | RawReview) -> dict[str, str | None]:
 
 async def _body(request: web.BaseRequest) -> bytes | bytearray:
     """The whole body, bounded: BaseRequest.read() has aiohttp's own limit of 1 MiB. A large one is held once, not copied."""
+    try:
+        return await _read(request)
+    except web.RequestPayloadError:
+        raise BrokenReview(400, "the body is not what Content-Encoding or Transfer-Encoding says") from None
+
+
+async def _read(request: web.BaseRequest) -> bytes | bytearray:
     if (request.content_length or 0) > MAX_BYTES:
         raise _too_large()
     first = await request.content.readany()

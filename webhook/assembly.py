@@ -76,7 +76,8 @@ def assemble(
     index = wanted_index(spec, position)
     if injection is None:
         operations += append("/spec/volumes", spec.volumes, [token_volume(), *volumes])
-        container = init_container(plan, mounts, around.init, init_user(spec, wanted, around.init, findings))
+        shared = spec.resources.names if spec.resources else frozenset()
+        container = init_container(plan, mounts, around.init, init_user(spec, wanted, around.init, findings), shared)
         return [*operations, insert("/spec/initContainers", spec.initContainers, index, container)]
     operations += append("/spec/volumes", spec.volumes, volumes)
     there = (spec.initContainers or [])[injection.index].volumeMounts

@@ -97,7 +97,7 @@ def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
             if findings.full:
                 return
         for file, fqn in target.files:
-            findings.tell(truth.check(f"{file.place}.secret_fqn", fqn))
+            findings.tell(truth.check(f"{file.place}.secret_fqn", fqn, "the file is empty"))
 
 
 def _distinct(wanted: list[Target]) -> int:

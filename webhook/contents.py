@@ -118,7 +118,7 @@ def _broken(place: str, fault: Fault) -> Problem:
 
 def _check_mentions(place: str, read: Template, truth: Truth, findings: Findings) -> None:
     for mention in read.names.values():
-        findings.tell(truth.check(f"{place}, {mention.place}", mention.fqn))
+        findings.tell(truth.check(f"{place}, {mention.place}", mention.fqn, "nothing stands in its place"))
         if findings.full:
             return
 

@@ -19,6 +19,21 @@ DEFAULT_MODE = 0o444  # the volume is mounted in this container alone, whose use
 _MODE = re.compile(r"0o?[0-7]{3}")
 
 
+class _Loader(yaml.CBaseLoader):
+    """Makes text, lists and objects, and nothing else. Of a field that is given twice YAML would keep the last: here it is told."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        names: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in names:
+                    mark = key.start_mark
+                    where = f"line {mark.line + 1}, column {mark.column + 1}"
+                    raise BrokenFile(f"that gives '{shorten(key.value, 40)}' twice in one entry ({where})")
+                names.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_entries(place: str, text: str, form: str, problems: list[Problem]) -> list[Any]:
     """The list's entries; none, and a problem, where it is no list. `form` is what an entry looks like."""
     whole = f"a YAML list of {form}"
@@ -31,7 +46,7 @@ def read_entries(place: str, text: str, form: str, problems: list[Problem]) -> l
         return refuse(f"{len(text)} characters", f"at most {MAX_TEXT}", "split the pod")
     try:
         check_depth(text)
-        document = yaml.load(text, Loader=yaml.CBaseLoader)  # noqa: S506 - a base loader makes nothing but text, lists and objects
+        document = yaml.load(text, Loader=_Loader)  # noqa: S506 - see there what it makes
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -94,6 +109,8 @@ class Entry:
     def mount_path(self) -> str:
         path = self._fields.get("mount_path")
         if isinstance(path, str) and _is_file_path(path):
+            if f"{path}/".startswith("/proc/"):
+                self.refuse("mount_path", _found(path), "a path outside of /proc, where no runtime mounts a file", "choose another path")
             return path
         allowed = "the absolute path of the file, without '..', '//', ':' or a trailing '/'"
         self.refuse("mount_path", _found(path), allowed, "e.g. /etc/app/tls.key")

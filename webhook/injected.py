@@ -85,10 +85,14 @@ def init_mount(volume: str) -> dict[str, Any]:
     return {"name": volume, "mountPath": f"{keys.VOLUMES_FOLDER}/{volume}"}
 
 
-def init_container(plan: str, mounts: list[dict[str, Any]], settings: InitSettings, user: int | None) -> dict[str, Any]:
+def init_container(
+    plan: str, mounts: list[dict[str, Any]], settings: InitSettings, user: int | None, shared: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """The whole container; `mounts` are those besides the token's.
 
-    `user` is what it runs as: the settings' user, or the app's where a file is for that user alone.
+    `user` is what it runs as: the settings' user, or the app's where a file is for that user alone. `shared` are the resources
+    that the pod gives to all its containers together: the API server refuses a container that asks for more than that, and the
+    pod's quality of service is decided by it alone, so ours asks for nothing of its own.
     """
     security: dict[str, Any] = {
         "allowPrivilegeEscalation": False,
@@ -114,7 +118,7 @@ def init_container(plan: str, mounts: list[dict[str, Any]], settings: InitSettin
     }
     if settings.pull_policy:
         container["imagePullPolicy"] = settings.pull_policy
-    amounts = {name: amount for name, amount in (("cpu", settings.cpu), ("memory", settings.memory)) if amount}
+    amounts = {name: amount for name, amount in (("cpu", settings.cpu), ("memory", settings.memory)) if amount and name not in shared}
     if amounts:
         container["resources"] = {"limits": amounts, "requests": amounts}
     return container

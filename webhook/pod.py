@@ -131,6 +131,17 @@ class PodSecurityContext(Struct):
     fsGroup: int | None = None
 
 
+class PodResources(Struct):
+    """What the pod says for all its containers together; of the amounts only their being there matters."""
+
+    limits: dict[str, msgspec.Raw] | None = None
+    requests: dict[str, msgspec.Raw] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset({*(self.limits or ()), *(self.requests or ())})
+
+
 class PodOS(Struct):
     name: str | None = None
 
@@ -145,6 +156,7 @@ class PodSpec(Struct):
     ephemeralContainers: list[Container] | None = None
     volumes: list[Volume] | None = None
     securityContext: PodSecurityContext | None = None
+    resources: PodResources | None = None
     serviceAccountName: str | None = None
     serviceAccount: str | None = None
     enableServiceLinks: bool | None = None

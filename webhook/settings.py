@@ -21,7 +21,6 @@ from service.settings import (
     filled,
     metrics_listen,
     optional_path,
-    text,
     url,
 )
 from webhook.modes import MODES
@@ -40,6 +39,14 @@ def user(value: str) -> int | None:
     return int(value) if value else None
 
 
+def quantity(value: str) -> str:
+    """A Kubernetes quantity above zero, or nothing: the API server would refuse every pod with another."""
+    form = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?"
+    if value and (not re.fullmatch(form, value, re.ASCII) or not re.search("[1-9]", re.split("[eE]", value)[0])):
+        raise ValueError("allowed: a Kubernetes quantity above zero, e.g. 100m or 64Mi, or nothing to leave the field out")
+    return value
+
+
 BROKER_URL = Setting("TFY_SECRET_BROKER_URL", url, None, "Where init containers reach the broker (https).")
 BROKER_CA_FILE = Setting(
     "TFY_SECRET_BROKER_CA_FILE",
@@ -55,15 +62,25 @@ INIT_PULL_POLICY = Setting(
     "Its `imagePullPolicy`; empty leaves the field out.",
 )
 INIT_CPU = Setting(
-    "TFY_SECRET_INIT_CPU", text, "100m", "Its CPU request and limit; empty leaves both out (a Guaranteed pod is then Burstable)."
+    "TFY_SECRET_INIT_CPU",
+    quantity,
+    "100m",
+    "Its CPU request and limit; empty leaves both out (a Guaranteed pod is then Burstable), as does a pod whose `spec.resources` says cpu.",
 )
-INIT_MEMORY = Setting("TFY_SECRET_INIT_MEMORY", text, "64Mi", "Its memory request and limit; empty leaves both out.")
+INIT_MEMORY = Setting(
+    "TFY_SECRET_INIT_MEMORY",
+    quantity,
+    "64Mi",
+    "Its memory request and limit; empty leaves both out, as does a pod whose `spec.resources` says memory.",
+)
 INIT_USER = Setting("TFY_SECRET_INIT_USER", user, "65532", "Its `runAsUser`; empty leaves the field out, where the platform assigns users.")
 INIT_GROUP = Setting("TFY_SECRET_INIT_GROUP", user, "65532", "Its `runAsGroup`; empty leaves the field out.")
 INIT_SECCOMP = Setting(
     "TFY_SECRET_INIT_SECCOMP", choice("", "RuntimeDefault"), "RuntimeDefault", "Its seccomp profile; empty leaves the field out."
 )
-VOLUME_SIZE = Setting("TFY_SECRET_VOLUME_SIZE", text, "16Mi", "`sizeLimit` of each container's tmpfs volume; empty leaves the field out.")
+VOLUME_SIZE = Setting(
+    "TFY_SECRET_VOLUME_SIZE", quantity, "16Mi", "`sizeLimit` of each container's tmpfs volume; empty leaves the field out."
+)
 MODE = Setting("TFY_SECRET_MODE", choice(*MODES), "auto", "Delivery mode of pods whose annotation does not say.")
 KUBELET_VERSION = Setting("TFY_SECRET_KUBELET_VERSION", version, "1.36", "What `auto` assumes of API server and kubelets off-cluster.")
 

@@ -45,8 +45,11 @@ class Truth:
             self._fine.clear()
         self._fine.add(parts)
 
-    def check(self, place: str, fqn: Fqn) -> Problem | str | None:
-        """A problem, a warning, or None: as far as names and rules tell, the pod will get this."""
+    def check(self, place: str, fqn: Fqn, absent: str = "the variable is left unset") -> Problem | str | None:
+        """A problem, a warning, or None: as far as names and rules tell, the pod will get this.
+
+        `absent` is what becomes of an optional reference to nothing.
+        """
         decision = decide(self.subjects, Action.INJECT, fqn.secret, self.catalog, self.admins)
         if not isinstance(decision, Deny):
             return None
@@ -55,9 +58,12 @@ class Truth:
                 fix = "let the platform team mend it: kubectl get secretstores shows why"
                 return Problem(place, Reason.STORE_UNUSABLE, f"'{fqn}', whose SecretStore cannot be used", "a store that is ready", fix)
             return self._denied(place, fqn, "an allow rule of the SecretStore for this path")
-        return self._managed(place, fqn, fqn.secret, decision)
+        told = self._managed(place, fqn, fqn.secret, decision)
+        if fqn.optional and isinstance(told, Problem) and told.reason is Reason.UNKNOWN_KEY:
+            return f"{place}: {decision.missing}; the reference is optional, so {absent}"
+        return told
 
-    def _managed(self, place: str, fqn: Fqn, secret: ManagedSecret, decision: Deny) -> Problem | str:
+    def _managed(self, place: str, fqn: Fqn, secret: ManagedSecret, decision: Deny) -> Problem:
         found = f"'{fqn}'"
         if secret.tenant != self.catalog.tenant:
             fix = f"write {SCHEME}{self.catalog.tenant}:{secret.group}:{secret.key}, if that is meant"
@@ -77,7 +83,7 @@ class Truth:
             return self._denied(place, fqn, f"a role in group '{secret.group}'")
         return self._missing(place, fqn, secret, decision)
 
-    def _missing(self, place: str, fqn: Fqn, secret: ManagedSecret, decision: Deny) -> Problem | str:
+    def _missing(self, place: str, fqn: Fqn, secret: ManagedSecret, decision: Deny) -> Problem:
         group, missing = self.catalog.groups[secret.group], decision.missing
         if decision.misconfigured:
             return Problem(
@@ -90,10 +96,9 @@ class Truth:
         near = nearest(secret.key, group.keys)
         meant = f"did you mean {near}? Else add" if near else "add"
         fix = f"{meant} '{secret.key}' to spec.keys of SecretGroup {group.name}"
-        problem = Problem(
+        return Problem(
             place, Reason.UNKNOWN_KEY, f"the unknown key '{secret.key}' in '{fqn}'", f"a key that group '{group.name}' lists", fix
         )
-        return f"{place}: {missing}; the reference is optional, so the variable is left unset" if fqn.optional else problem
 
     def _near_group(self, secret: ManagedSecret) -> str:
         mine = [name for name in self.catalog.groups if has_role(self.subjects, Action.INJECT, name, self.catalog, self.admins)]

@@ -1,6 +1,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -106,6 +107,25 @@ def test_faults_of_the_environment_are_exit_code_2(capsys):
         "TFY_SECRET_TENANT: found nothing; it must be given",
         "TFY_SECRET_LISTEN: found 'x'; allowed: host:port",
     ]
+
+
+@pytest.mark.parametrize("setting", ["TFY_SECRET_LISTEN", "TFY_SECRET_METRICS_LISTEN"])
+def test_an_address_in_use_is_a_fault_of_the_environment(setting, capsys):
+    """One sentence with the setting, and no traceback."""
+    taken = socket.create_server(("127.0.0.1", 0))
+    address = Address("127.0.0.1", taken.getsockname()[1])
+
+    async def main():
+        if setting == "TFY_SECRET_LISTEN":
+            await serve(web.Application(), address, None)
+        else:
+            await serve_probes(address, ready=list, registry=CollectorRegistry())
+
+    with taken:
+        assert run(main) == 2
+    assert capsys.readouterr().err == (
+        f"{setting}: found '127.0.0.1:{address.port}'; allowed: an address of this machine with a free port (Address already in use)\n"
+    )
 
 
 def test_the_programs_exit_code_is_mains_and_uvloop_runs_it():

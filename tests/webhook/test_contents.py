@@ -102,7 +102,7 @@ def test_one_file_for_two_containers_is_told_once() -> None:
         pytest.param(holding("see http://h/acme/aws/ssm-prod::x"), {}, None, id="part-of-something-else"),
         pytest.param(
             holding("a: tfy-secret://acme:payments:NEW?optional=true\n"), {},
-            f"{PLACE}, line 1, column 4: group 'payments' lists no key 'NEW'; the reference is optional, so the variable is left unset", id="optional-key",
+            f"{PLACE}, line 1, column 4: group 'payments' lists no key 'NEW'; the reference is optional, so nothing stands in its place", id="optional-key",
         ),
         pytest.param(
             holding("#" * MAX_LOOKED_AT + f"\na: {DENIED}"), {},

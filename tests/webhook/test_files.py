@@ -108,6 +108,11 @@ _PATH = "the absolute path of the file, without '..', '//', ':' or a trailing '/
         pytest.param("tls", "found no list", id="text"),
         pytest.param("[" * 100_000, "found text nested more than 100 deep", id="deep-nesting"),
         pytest.param("- x\n" * 300, "found 300 files; allowed: at most 256.\nTo fix: split the pod.", id="many"),
+        pytest.param(
+            "- mount_path: /k\n  secret_fqn: x\n  mount_path: /l\n",
+            "found text that gives 'mount_path' twice in one entry (line 3, column 3)",
+            id="field-given-twice",
+        ),
         pytest.param("# " + "x" * 300_000, "found 300002 characters; allowed: at most 262144.\nTo fix: split the pod.", id="long"),
     ],
 )
@@ -330,6 +335,22 @@ def test_in_the_way_of_a_mount(path: str, found: str, allowed: str, fix: str) ->
 def test_mounts_whose_names_only_begin_alike() -> None:
     """`/etc/ap` is not around `/etc/app/tls.key`."""
     assert warned(_mounted("config", "/etc/ap")) == ()
+
+
+@pytest.mark.parametrize("path", ["/proc/key", "/proc/self/key"])
+def test_below_proc(path: str) -> None:
+    """Runtimes refuse to mount there, after the pod was scheduled."""
+    assert refused(_text(f"- {{mount_path: {path}, secret_fqn: '{TLS}'}}")) == [
+        f"{PLACE}[0].mount_path: found '{path}'; allowed: a path outside of /proc, where no runtime mounts a file.\nTo fix: choose another path."
+    ]
+
+
+def test_an_optional_key_that_is_unknown() -> None:
+    """The author is told what becomes of the file."""
+    fqn = "tfy-secret://acme:payments:NEW?optional=true"
+    assert warned(_text(f"- {{mount_path: /k, secret_fqn: '{fqn}'}}")) == (
+        f"{PLACE}[0].secret_fqn: group 'payments' lists no key 'NEW'; the reference is optional, so the file is empty",
+    )
 
 
 def test_optional_and_version() -> None:

@@ -131,3 +131,12 @@ async def test_content_encoding(served: Webhook) -> None:
     assert (status, answer["response"]["allowed"]) == (200, True)
     status, _ = await served.post(gzip.compress(_sized(MAX_BYTES + 1)), headers=headers)
     assert status == 413
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_is_not_what_its_encoding_says(served: Webhook, encoding: str) -> None:
+    """A broken review like any other: the fault is the caller's, and the program goes on."""
+    status, answer = await served.post(review(app(A=KEY)), headers={"Content-Type": "application/json", "Content-Encoding": encoding})
+    assert (status, answer["message"]) == (400, "the body is not what Content-Encoding or Transfer-Encoding says")
+    assert served.counted("reviews_total", outcome="broken") == 1
+    assert (await served.post(review(app(A=KEY))))[0] == 200

@@ -299,7 +299,8 @@ def test_program_refuses(manifests: Path) -> None:
         pytest.param(
             {"MODE": "x", "TENANT": "", "LISTEN": "y"},
             b"",
-            "TFY_SECRET_TENANT: found ''; allowed: any text but none\nTFY_SECRET_LISTEN: found 'y'; allowed: host:port, e.g. 0.0.0.0:8443\n"
+            "TFY_SECRET_TENANT: found ''; allowed: letters, digits, '.', '_' and '-', with a letter or digit at both ends\n"
+            "TFY_SECRET_LISTEN: found 'y'; allowed: host:port, e.g. 0.0.0.0:8443\n"
             "TFY_SECRET_MODE: found 'x'; allowed: auto, envfile, exec\n",
             id="all-faults-of-the-settings",
         ),

@@ -70,6 +70,23 @@ def test_settings_leave_fields_out(init: Json, path: tuple[str, ...], gone: str)
     assert (gone in with_it, gone in without) == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("resources", "left"),
+    [
+        pytest.param({"limits": {"cpu": "50m", "memory": "32Mi"}, "requests": {"cpu": "50m", "memory": "32Mi"}}, None, id="both"),
+        pytest.param({"limits": {"memory": "1Gi"}}, {"cpu": "100m"}, id="memory"),
+        pytest.param({"requests": {"cpu": 1}, "limits": None}, {"memory": "64Mi"}, id="cpu-as-a-request"),
+        pytest.param({"limits": {"hugepages-2Mi": "4Mi"}}, {"cpu": "100m", "memory": "64Mi"}, id="something-else"),
+        pytest.param({}, {"cpu": "100m", "memory": "64Mi"}, id="nothing"),
+        pytest.param(None, {"cpu": "100m", "memory": "64Mi"}, id="null"),
+    ],
+)
+def test_resources_of_the_whole_pod(resources: Json | None, left: Json | None) -> None:
+    """The API server refuses a pod whose containers ask for more than `spec.resources` gives all of them; QoS goes by that alone."""
+    found = ours(injected(pod(container(env=env(A=KEY)), resources=resources)))
+    assert found.get("resources") == (None if left is None else {"limits": left, "requests": left})
+
+
 def test_no_size_limit() -> None:
     """The tmpfs may be left without a limit of its own."""
     assert injected(app(A=KEY), cluster(volume_size=""))["spec"]["volumes"][1] == {

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from contract.fqn import PART_RULE
 from service.settings import Address, SettingsError
 from webhook.settings import SETTINGS, InitSettings, Settings
 
+QUANTITY = "allowed: a Kubernetes quantity above zero, e.g. 100m or 64Mi, or nothing to leave the field out"
 NEEDED = {
     "TFY_SECRET_TENANT": "acme",
     "TFY_SECRET_BROKER_URL": "https://broker.example:8443/",
@@ -43,6 +45,9 @@ def test_defaults() -> None:
         pytest.param("INIT_SECCOMP", "", lambda s: s.init.seccomp == "", id="no-seccomp"),
         pytest.param("INIT_CPU", "", lambda s: s.init.cpu == "", id="no-cpu"),
         pytest.param("KUBELET_VERSION", "v1.35.2", lambda s: s.kubelet_version == "v1.35.2", id="version"),
+        pytest.param("INIT_CPU", "0.5", lambda s: s.init.cpu == "0.5", id="part-of-a-cpu"),
+        pytest.param("INIT_MEMORY", "1e8", lambda s: s.init.memory == "1e8", id="memory-with-an-exponent"),
+        pytest.param("VOLUME_SIZE", "", lambda s: s.init.volume_size == "", id="no-size"),
     ],
 )
 def test_given(name: str, value: str, read: Any) -> None:
@@ -56,7 +61,11 @@ def test_given(name: str, value: str, read: Any) -> None:
         pytest.param(
             "BROKER_URL", "http://b", "found 'http://b'; allowed: an https URL such as https://broker.example:8443", id="plain-http"
         ),
-        pytest.param("TENANT", " ", "found ' '; allowed: any text but none", id="empty-tenant"),
+        pytest.param("TENANT", " ", f"found ' '; allowed: {PART_RULE}", id="empty-tenant"),
+        pytest.param("TENANT", "a:b", f"found 'a:b'; allowed: {PART_RULE}", id="tenant-that-no-name-can-have"),
+        pytest.param("INIT_CPU", "0", f"found '0'; {QUANTITY}", id="no-cpu"),
+        pytest.param("INIT_MEMORY", "64MB", f"found '64MB'; {QUANTITY}", id="memory-in-no-unit"),
+        pytest.param("VOLUME_SIZE", "-1Mi", f"found '-1Mi'; {QUANTITY}", id="size-below-zero"),
         pytest.param("MODE", "env", "found 'env'; allowed: auto, envfile, exec", id="mode"),
         pytest.param("LISTEN", "0.0.0.0", "found '0.0.0.0'; allowed: host:port, e.g. 0.0.0.0:8443", id="no-port"),
         pytest.param("INIT_USER", "0", "found '0'; allowed: a number above 0, or nothing to leave the field out", id="root"),
