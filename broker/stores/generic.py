@@ -10,6 +10,8 @@ InvalidRequest and not as NotFound. `broker.check_store` tells whether a server 
 """
 
 import json
+import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -37,6 +39,7 @@ from contract.values import SecretValue
 from contract.wire import MAX_VALUE_BYTES
 
 MAX_VERSION_CHARACTERS = 256
+_COUNT = re.compile(r"0|[1-9][0-9]{0,17}")  # an integer that every JSON reader takes
 SECRETS = "/secrets"
 
 
@@ -76,7 +79,10 @@ class Generic:
 
     async def delete(self, path: str, version: str | None = None) -> None:
         check_path(path)
-        answer = await self.exchange.send("DELETE", SECRETS, encoded({"path": path} | ({} if version is None else {"version": version})))
+        for body in delete_bodies(path, version):
+            answer = await self.exchange.send("DELETE", SECRETS, body)
+            if answer.status != 400:
+                break
         if not 200 <= answer.status < 300:
             raise failure(self._place(path, version), answer)
 
@@ -117,7 +123,18 @@ def put_body(place: str, path: str, value: SecretValue) -> bytes:
     return encoded({"path": path, "value": text})
 
 
-def encoded(body: dict[str, str]) -> bytes:
+def delete_bodies(path: str, version: str | None = None) -> list[bytes]:
+    """What to send, in this order, until one is not a 400, which has deleted nothing.
+
+    The contract leaves open what type a version has, and a server that counts its versions may know 3 and not "3".
+    """
+    if version is None:
+        return [encoded({"path": path})]
+    counted = _COUNT.fullmatch(version) is not None
+    return [encoded({"path": path, "version": version}), *([encoded({"path": path, "version": int(version)})] if counted else [])]
+
+
+def encoded(body: Mapping[str, str | int]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -91,6 +91,26 @@ def delete_is_404(self: GenericServer, body: Any) -> Reply:
     return (404 if status == 400 else status), document
 
 
+def counting_put(self: GenericServer, body: Any) -> Reply:
+    status, document = GenericServer.put(self, body)
+    return status, ({"version": int(document["version"])} if status < 300 else document)
+
+
+def counting_get(self: GenericServer, query: dict[str, str]) -> Reply:
+    return (400, {}) if not query.get("version", "1").isdigit() else GenericServer.get(self, query)
+
+
+def counting_delete(self: GenericServer, body: Any) -> Reply:
+    if "version" in body and not isinstance(body["version"], int):
+        return 400, {"error": "version is invalid"}
+    return GenericServer.delete(self, {name: str(value) for name, value in body.items()})
+
+
+def unprocessable(method: Callable[..., Reply]) -> Callable[..., Reply]:
+    """As a framework answers that checks parameters before it calls anything."""
+    return lambda self, given: method(self, given) if given.get("path") else (422, {})
+
+
 def small_put(self: GenericServer, body: Any) -> Reply:
     return (413, {}) if len(str(body.get("value"))) > 65536 else GenericServer.put(self, body)
 
@@ -205,6 +225,19 @@ async def test_an_answer_of_another_shape_is_described(check: Callable[..., Any]
     assert rows["GET"].found == "200, no JSON object with 'value'"
     rows, _ = await check(broken(get=changed(typed)))
     assert rows["value kept exactly: the number 12345"].found == "200, 'value' is a JSON int and not a string"
+
+
+async def test_a_server_that_counts_its_versions_keeps_the_contract(check: Callable[..., Any]) -> None:
+    """A version may be a JSON number, there and back: the contract does not say what it is."""
+    rows, server = await check(broken(put=counting_put, get=counting_get, delete=counting_delete))
+    assert names(rows, PASS) == set(rows)
+    assert server.values == {}
+
+
+async def test_a_missing_path_may_be_refused_in_another_way(check: Callable[..., Any]) -> None:
+    rows, _ = await check(broken(put=unprocessable(GenericServer.put), get=unprocessable(GenericServer.get)))
+    assert names(rows, WARN) == {"GET without path", "PUT without path"}
+    assert names(rows, FAIL) == set()
 
 
 async def test_what_the_broker_can_live_with_is_a_warning(check: Callable[..., Any]) -> None:

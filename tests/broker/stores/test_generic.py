@@ -64,6 +64,25 @@ async def test_requests_are_what_the_contract_says(generic: Generic, server: Gen
     assert all(seen.headers["Accept-Encoding"] == "identity" for seen in server.requests)
 
 
+@pytest.mark.parametrize(
+    ("version", "sent"),
+    [
+        pytest.param("3", ['"3"', "3"], id="a-count"),
+        pytest.param("03", ['"03"'], id="a-leading-zero"),
+        pytest.param("v3", ['"v3"'], id="a-name"),
+        pytest.param("9" * 200, [f'"{"9" * 200}"'], id="digits-past-any-count"),
+    ],
+)
+async def test_a_refused_version_is_sent_again_as_a_number_if_it_can_be_one(
+    generic: Generic, server: GenericServer, monkeypatch: pytest.MonkeyPatch, version: str, sent: list[str]
+) -> None:
+    bodies: list[str] = []
+    monkeypatch.setattr(server, "delete", lambda body: bodies.append(json.dumps(body["version"])) or (400, {}))
+    with pytest.raises(InvalidRequest):
+        await generic.delete(PATH, version)
+    assert bodies == sent
+
+
 @pytest.mark.parametrize("slash", ["", "/", "//"], ids=["bare", "slash", "slashes"])
 async def test_a_base_url_may_have_a_path(open_generic: Open, slash: str) -> None:
     async with GenericServer({"X-Store-Key": CREDENTIAL}, prefix="/team/v1") as server:
