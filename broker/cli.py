@@ -20,7 +20,13 @@ NAME_HELP = "tfy-secret://<tenant>:<group>:<key>, or <tenant>:<group>:<key>, or 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """The exit code; argparse leaves by itself with 2."""
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, surplus = parser.parse_known_args(argv)
+    if surplus:
+        # argparse would repeat them, and what stands there by mistake is a value, in a pipeline's log perhaps.
+        parser.error(
+            "too many arguments; they are not shown, since one may be a value: `secret put` reads a value from standard input or --file"
+        )
     try:
         return int(arguments.run(arguments, environ))
     except SettingsError as error:

@@ -91,10 +91,17 @@ def test_a_terminal_is_asked_without_echo(environ, call, monkeypatch):
     assert call(environ, "secret", "get", FQN)[1] == b"typed"
 
 
-def test_a_value_is_never_an_argument(environ, call, capsys):
+@pytest.mark.parametrize("surplus", [("CANARY",), ("--value", "CANARY"), ("--value=CANARY",)], ids=["bare", "option", "joined"])
+def test_a_value_is_never_an_argument(environ, call, capsys, surplus):
+    """Nor is it repeated: a pipeline keeps what a command says."""
     with pytest.raises(SystemExit) as caught:
-        call(environ, "secret", "put", FQN, "CANARY")
+        call(environ, "secret", "put", FQN, *surplus)
     assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert (
+        "too many arguments; they are not shown, since one may be a value: `secret put` reads a value from standard input or --file" in said
+    )
+    assert "CANARY" not in said
 
 
 def test_listing_versions_and_deleting(environ, call):
