@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Counter
 
+from broker.identity import MAX_TOKEN
 from service.probes import serve_probes
 from service.server import bound_port, listening, run, serve
 from service.settings import Address, SettingsError
@@ -47,6 +48,23 @@ async def test_requests_in_flight_are_finished_and_new_ones_refused(bare):
     go_on.set()
     assert await request == (200, "done")
     await end
+
+
+@pytest.mark.parametrize("bare", [True, False], ids=["a-bare-handler", "an-application"])
+async def test_a_token_as_long_as_the_broker_takes_arrives(bare):
+    """aiohttp by itself refuses a header past 8190 bytes, and repeats its beginning."""
+
+    async def length(request):
+        return web.Response(text=str(len(request.headers["Authorization"])))
+
+    app = length
+    if not bare:
+        app = web.Application()
+        app.router.add_get("/", length)
+    headers = {"Authorization": "Bearer ".ljust(MAX_TOKEN, "x")}
+    async with listening(app, ANYWHERE, None) as port, aiohttp.ClientSession(headers=headers) as session:
+        async with session.get(f"http://127.0.0.1:{port}/") as answer:
+            assert (answer.status, await answer.text()) == (200, str(MAX_TOKEN))
 
 
 async def test_a_request_that_never_ends_is_cut_after_the_grace():
