@@ -89,7 +89,8 @@ def check_truth(wanted: list[Target], truth: Truth, findings: Findings) -> None:
         for reference in target.references:
             if truth.knows(reference.found.parts):
                 continue
-            outcomes = [outcome for fqn in reference.template.fqns if (outcome := truth.check(reference.place, fqn)) is not None]
+            absent = "the variable is left unset" if reference.template.whole else "nothing stands in its place"
+            outcomes = [outcome for fqn in reference.template.fqns if (outcome := truth.check(reference.place, fqn, absent)) is not None]
             if not outcomes:
                 truth.remember(reference.found.parts)
             for outcome in outcomes:

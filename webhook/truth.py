@@ -45,7 +45,7 @@ class Truth:
             self._fine.clear()
         self._fine.add(parts)
 
-    def check(self, place: str, fqn: Fqn, absent: str = "the variable is left unset") -> Problem | str | None:
+    def check(self, place: str, fqn: Fqn, absent: str) -> Problem | str | None:
         """A problem, a warning, or None: as far as names and rules tell, the pod will get this.
 
         `absent` is what becomes of an optional reference to nothing.

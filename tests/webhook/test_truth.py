@@ -126,6 +126,13 @@ def test_optional_turns_an_unknown_key_into_a_warning() -> None:
     assert injected(app(A=value))["spec"]["containers"][0]["env"] == [key_ref("A", optional=True)]
 
 
+def test_an_unknown_optional_key_inside_text() -> None:
+    """The text around it is delivered, so the variable is set."""
+    assert warned(app(A="x${tfy-secret://acme:payments:NEW_KEY?optional=true}y")) == (
+        "spec.containers[app].env[A]: group 'payments' lists no key 'NEW_KEY'; the reference is optional, so nothing stands in its place",
+    )
+
+
 @pytest.mark.parametrize(
     "value",
     [
