@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ from service.manifests import BrokenFile, Manifest, read_file
 T = TypeVar("T")
 STATE = ".secret-groups"
 _LOCK = "lock"
+_LONGEST_STEM = 255 - len(".secretgroup-.yaml.12345678.tmp")  # a file's name has at most 255 bytes, `durable`'s aside too
 
 
 class FolderResources:
@@ -55,7 +57,7 @@ class FolderResources:
         async with self._writing:
             if self._live.folder.files_of(GROUP, fresh.name):
                 raise Stale
-            file = f"secretgroup-{fresh.name}.yaml"
+            file = f"secretgroup-{_stem(fresh.name)}.yaml"
             state = {"created": datetime.now(UTC).isoformat(), "created_by": fresh.created_by, "pending": encode(fresh.pending)}
             await self._run(lambda: self._make(file, fresh, state))
             return await self._written(file, fresh.name)
@@ -213,7 +215,7 @@ class FolderResources:
             durable.remove(path, seen)
         else:
             durable.write(path, rest.encode(), seen)
-        state = self._folder / STATE / f"{held.name}.json"
+        state = self._folder / STATE / f"{_stem(held.name)}.json"
         state.unlink(missing_ok=True)
 
     def _fresh(self, file: str, name: str) -> Held:
@@ -238,7 +240,7 @@ class FolderResources:
 
     def _state(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads(durable.read(self._folder / STATE / f"{name}.json") or b"{}")
+            found = json.loads(durable.read(self._folder / STATE / f"{_stem(name)}.json") or b"{}")
         except (OSError, ValueError):
             return {}
         kinds = {"pending": str, "activity": list, "created": str, "created_by": str}  # what has another type was not written by us
@@ -251,9 +253,14 @@ class FolderResources:
 
     def _put_state(self, name: str, state: dict[str, Any]) -> None:
         self._own()
-        path = self._folder / STATE / f"{name}.json"
+        path = self._folder / STATE / f"{_stem(name)}.json"
         kept = {key: value for key, value in state.items() if value}
         durable.write(path, json.dumps(kept, separators=(",", ":")).encode(), durable.read(path), 0o600)
+
+
+def _stem(name: str) -> str:
+    """A group's name in the names of its files; of a long one its beginning and a digest."""
+    return name if len(name) <= _LONGEST_STEM else f"{name[: _LONGEST_STEM - 33]}.{sha256(name.encode()).hexdigest()[:32]}"
 
 
 def _rules(collaborators: Iterable[Collaborator]) -> list[dict[str, str]]:

@@ -6,11 +6,13 @@ line end too. A file comes byte for byte. A value that was sent once already com
 
 import asyncio
 import binascii
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam, BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from broker.errors import InvalidRequest, TooLarge
 from broker.http import BODY_SECONDS, Refusal
@@ -21,6 +23,9 @@ MAX_FIELDS = 16  # our longest form has 8
 # A value as base64 (4/3), or as text in which every line end is two characters, and the other fields.
 MAX_BYTES = wire.MAX_VALUE_BYTES * 2 + 64 * 1024
 MAX_PLAIN = 64 * 1024  # forms without a value: a token of 16 KiB, percent-encoded
+# aiohttp says what it cannot read of a part's header as a warning that quotes it, and so it would be in the log.
+warnings.simplefilter("ignore", BadContentDispositionHeader)
+warnings.simplefilter("ignore", BadContentDispositionParam)
 TEXT, FILE, CARRIED = "value", "value_file", "value_base64"
 
 
@@ -98,7 +103,7 @@ async def _multipart(request: web.Request, limit: int) -> list[tuple[str, bytes]
                 if left < 0:
                     raise _too_large(limit)
             pairs.append((part.name, bytes(content)))
-    except (ValueError, AssertionError, web.HTTPException):
+    except (ValueError, AssertionError, web.HTTPException, HttpProcessingError):
         pass  # raised below, so that no traceback carries the content
     else:
         return pairs

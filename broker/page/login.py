@@ -92,10 +92,12 @@ async def logged_in(
 
 def _token(given: Form) -> str:
     """As it was pasted: blanks and line ends around it, and a copied `Bearer`, are no part of it."""
-    text = "".join(given.fields.get("token", "").split()) if "\n" in given.text("token") else given.text("token")
+    text = given.text("token").removeprefix(SCHEME).strip()
+    if "\n" in text:  # a terminal's line ends inside of it
+        text = "".join(text.split())
     if not text:
         raise InvalidRequest("no token was given")
     try:
-        return bearer(SCHEME + text.removeprefix(SCHEME).strip())
+        return bearer(SCHEME + text)
     except Unauthenticated:
         raise InvalidRequest("what was given is not a token: it has other characters than one, or is longer than 16 KiB") from None

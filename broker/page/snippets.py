@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from contract import keys
 
+_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})  # of YAML 1.1, which kubectl reads
+
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
@@ -17,7 +19,7 @@ class Snippet:
 
 
 def snippets(fqn: str, key: str) -> tuple[Snippet, ...]:
-    variable = variable_name(key)
+    variable = _yaml(variable_name(key))
     return (
         Snippet(
             "env",
@@ -44,6 +46,11 @@ def variable_name(key: str) -> str:
     """As shells and most programs can read one."""
     name = re.sub(r"[^A-Za-z0-9_]", "_", key)
     return f"_{name}" if name[:1].isdigit() else name
+
+
+def _yaml(name: str) -> str:
+    """As YAML reads the name: some words are no text there."""
+    return f'"{name}"' if name.lower() in _WORDS else name
 
 
 def namespace_label(namespace: str = "shop") -> str:

@@ -25,6 +25,7 @@ from broker.rates import Rates
 from broker.uses import Uses
 
 
+MAX_ASKED = 253  # characters; the longest key
 PERSON: web.RequestKey[Person] = web.RequestKey("person", Person)  # for pages about an error, too
 
 
@@ -70,7 +71,7 @@ class Visit:
         return self.request.match_info[name]
 
     def asked(self, name: str) -> str:
-        return self.request.query.get(name, "").strip()[:200]
+        return self.request.query.get(name, "").strip()[:MAX_ASKED]
 
     def page(self, template: str, status: int = 200, **context: Any) -> web.Response:
         return render.page(template, self.request[PERSON], status, **{"note": self.asked("note"), "problem": None, **context})

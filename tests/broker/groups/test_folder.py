@@ -50,6 +50,18 @@ async def test_a_new_group_is_a_file_of_its_own(world):
     assert not state.exists()
 
 
+@pytest.mark.parametrize("length", [224, 225, 253])
+async def test_the_longest_name_has_files_too(world, length):
+    """A file's name has at most 255 bytes, what is put around the group's among them."""
+    name = "g" * length
+    await world.groups.create(MAKER, NewGroup(name, "main", (), {"A": VALUE}), ORIGIN)
+    await world.groups.create(MAKER, NewGroup(name[:-1] + "h", "main"), ORIGIN)
+    assert set(groups_in(world)) >= {name, name[:-1] + "h"}
+    assert (await world.groups.activity(MAKER, name, ORIGIN))[0].who == "maker"
+    await world.groups.delete_group(MAKER, name, ORIGIN)
+    assert name not in groups_in(world)
+
+
 async def test_another_document_and_its_comments_are_never_lost(world):
     text = "# precious\n" + yaml.safe_dump_all([store("second", "acme/embedded/second"), group("one", ["A"], [("admin", "user:admin")])])
     text += "---\n# the other\n" + yaml.safe_dump(group("two", ["B"], [("admin", "user:admin")])) + "# the end\n"

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import io
+import subprocess
+import sys
 from urllib.parse import urlencode
 
 import pytest
@@ -153,6 +155,7 @@ async def test_an_oversized_form_is_refused(send, path, chunked, encode):
             {"Content-Type": "multipart/form-data; boundary=x"},
             id="cut-off",
         ),
+        pytest.param(b"--x\r\nnonsense", {"Content-Type": "multipart/form-data; boundary=x"}, id="a-part-whose-headers-are-none"),
         pytest.param(b"x", {"Content-Type": "multipart/form-data"}, id="no-boundary"),
     ],
 )
@@ -164,6 +167,16 @@ async def test_what_cannot_be_read_is_refused_and_not_shown(send, data, headers)
     )
     status, got = await send(data, headers=headers)
     assert (status, got["message"]) == (400, "the form cannot be read: send it from the page")
+
+
+def test_a_parts_broken_header_is_not_said_to_the_log():
+    """aiohttp warns of it, and the warning quotes it."""
+    code = (
+        "import broker.page.forms; from aiohttp.multipart import parse_content_disposition as parse; "
+        "parse('form-data; CANARY'); parse('CANARY CANARY; x'); parse('form-data; name*=CANARY')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
 
 
 async def test_a_form_that_is_not_encoded_as_its_header_says(send):

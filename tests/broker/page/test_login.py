@@ -42,7 +42,7 @@ async def test_a_login_and_what_is_written_down(site):
     assert TOKENS["viewer"] not in site.audit_path.read_text()
 
 
-@pytest.mark.parametrize("pasted", ["  {}\n", "Bearer {}", "\r\n{}\r\n"])
+@pytest.mark.parametrize("pasted", ["  {}\n", "Bearer {}", "\r\n{}\r\n", " Bearer CANARY-token-\r\n  viewer\n"])
 async def test_a_pasted_token_may_have_blanks_around(site, pasted):
     assert (await site.browser().post("/ui/login", {"token": pasted.format(TOKENS["viewer"])})).status_code == 303
 

@@ -86,6 +86,15 @@ def test_snippets_are_what_the_webhook_reads():
     assert (problems, wanted.mount_path, wanted.fqn_text) == ([], "/etc/app/tls.key", str(secret))
 
 
+@pytest.mark.parametrize("key", ["true", "NO", "Null", "y", "on", "1e3", "0", "DB_PASSWORD"])
+def test_the_name_of_a_variable_is_text_in_yaml(key):
+    """Some words are something else without quotes, and a pod with such a name is refused."""
+    import yaml
+
+    env = yaml.safe_load(snippets(f"tfy-secret://acme:payments:{key}", key)[0].yaml)
+    assert env["env"][0]["name"] == variable_name(key)
+
+
 def test_templates_need_nothing_that_an_image_leaves_out():
     """Every template is read and compiled without what `site` loads; no module that images/without.txt drops is imported for it."""
     code = f"""

@@ -307,6 +307,14 @@ async def test_a_deletion_can_be_undone(site):
     assert (await browser.send(f"{KEY}/undo")).status_code == 404, "its time is over, or it is back"
 
 
+async def test_how_to_use_the_longest_key(open_site):
+    """What an address asks for is cut, but not a name."""
+    longest = "K" * 253
+    site = await open_site(MemoryGroups(Kept("payments", {"user:viewer": "secret-group-viewer"}, {"A": [], longest: []})))
+    text = (await (await site.logged_in("viewer")).get(f"{GROUP}/use?key={longest}")).text
+    assert f"tfy-secret://acme:payments:{longest}" in text
+
+
 async def test_a_key_in_use_is_asked_about_twice(open_site):
     """The page names who uses it; without the second yes nothing is deleted."""
     site = await open_site(uses=used(WEB, Workload("shop", "CronJob", "nightly")))
