@@ -12,8 +12,10 @@ from contract.fqn import shorten
 from contract.record import record
 
 CREDENTIAL_SENTENCE = "a credential does not belong in a manifest: put it in a file mounted into the broker, and name the file"
+# What credentials are called by AWS, Google, Azure, Vault and those who write manifests; a name that ends in "file" is a path's.
 _CREDENTIAL = re.compile(
-    r"token|password|passwd|secretid|secretaccesskey|accesskey|accesskeyid|clientsecret|apikey|credentials?|headers|key|authdata"
+    r"(?!.*file$)(?:.*(?:token|passw|passphrase|credential|(?:api|access|secret|private|account)key|bearer|jwt).*|.*secret|secretid|roleid"
+    r"|key|keyjson|serviceaccountjson|headers?|auth|authdata|userpass)"
 )
 _URL = re.compile(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?")
 

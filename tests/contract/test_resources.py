@@ -224,6 +224,23 @@ def test_bad_group(manifest: dict[str, Any], problem: str) -> None:
     assert len(caught.value.problems) == (2 if problem == "spec: is missing" else 1)
 
 
+@pytest.mark.parametrize(
+    "field",
+    ["sessionToken", "session_token", "aws_secret_access_key", "secretKey", "privateKey", "serviceAccountKey", "clientSecret"]
+    + ["password", "passphrase", "bearer", "jwt", "userpass", "auth", "header", "credentialsJson", "roleId", "rootToken"],
+)
+def test_a_credential_by_whatever_name_is_told_where_it_belongs(field: str) -> None:
+    with pytest.raises(ResourceError) as caught:
+        parse_store(store(provider={"awsSecretsManager": {"region": "eu-west-1", field: "canary"}}))
+    assert caught.value.problems == [f"spec.provider.awsSecretsManager.{field}: {CREDENTIAL}"]
+
+
+@pytest.mark.parametrize("field", ["tokenFile", "secretName", "keyVersion", "kmsKeyId", "author", "secretsPath", "roleArns"])
+def test_another_unknown_field_is_no_credential(field: str) -> None:
+    with pytest.raises(ResourceError, match="unknown field; allowed: region, endpoint, roleArn"):
+        parse_store(store(provider={"awsSecretsManager": {"region": "eu-west-1", field: "x"}}))
+
+
 def test_all_faults_together() -> None:
     """One look at the message is enough to mend the manifest; it carries the object's kind and name."""
     with pytest.raises(ResourceError) as caught:

@@ -17,8 +17,12 @@ REFUSED = {
     "headers",
     "key",
     "password",
+    "privateKey",
     "secretAccessKey",
     "secretId",
+    "secretKey",
+    "serviceAccountKey",
+    "sessionToken",
     "token",
 }
 
