@@ -61,10 +61,17 @@ class Injector:
         if not isinstance(kind, str):
             return document
         if kind.endswith("List") and isinstance(document.get("items"), list):
-            return document | {"items": [self.inject(item) for item in document["items"]]}
+            return document | {"items": [self._item(item, kind.removesuffix("List")) for item in document["items"]]}
         if kind not in _TEMPLATES:
             return document
         return self._at(document, _TEMPLATES[kind], document)
+
+    def _item(self, item: Any, kind: str) -> Any:
+        """Items of a PodList, as the API has them, do not say that they are Pods; those of a List say what they are."""
+        if not isinstance(item, dict) or item.get("kind") or not kind:
+            return self.inject(item)
+        changed = self.inject(item | {"kind": kind})
+        return {key: value for key, value in changed.items() if key != "kind" or key in item}
 
     def _at(self, holder: Any, path: tuple[str, ...], whole: dict[str, Any]) -> Any:
         if not path:

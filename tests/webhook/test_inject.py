@@ -99,6 +99,19 @@ def test_list_and_several_documents(tmp_path: Path) -> None:
     assert found[1]["spec"]["containers"][0]["env"] == ENV
 
 
+@pytest.mark.parametrize("kind", ["Pod", "CronJob"])
+def test_list_of_one_kind(kind: str, tmp_path: Path) -> None:
+    """The API's own lists leave the kind of their items out: they are changed, and what was left out stays left out."""
+    document, path = _holder(kind, app(A=KEY))
+    item = {key: value for key, value in document.items() if key not in ("apiVersion", "kind")}
+    code, (found,), _ = _inject(yaml.safe_dump({"apiVersion": "v1", "kind": f"{kind}List", "items": [item, None]}), tmp_path)
+    assert (code, found["items"][0].keys(), found["items"][1]) == (0, item.keys(), None)
+    inner = found["items"][0]
+    for part in path:
+        inner = inner[part]
+    assert inner["containers"][0]["env"] == ENV
+
+
 @pytest.mark.parametrize("indent", [None, 2, "\t"])
 def test_json(indent: int | str | None, tmp_path: Path) -> None:
     """JSON is taken in any layout, with escapes that YAML does not know."""
