@@ -49,3 +49,5 @@ class SecretValue:
 
     def __reduce__(self) -> "NoReturn":
         raise TypeError("a SecretValue is not serialised")
+
+    __getstate__ = __reduce__  # object's own would list the slots with what is in them
