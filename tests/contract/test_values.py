@@ -102,7 +102,7 @@ def test_hidden(show: Callable[[], str]) -> None:
         pytest.param(lambda: pickle.dumps(_Record(VALUE)), id="pickle-of-a-record"),
         pytest.param(lambda: copy.copy(VALUE), id="copy"),
         pytest.param(lambda: copy.deepcopy([VALUE]), id="deepcopy"),
-        pytest.param(lambda: VALUE.__getstate__(), id="state"),
+        pytest.param(VALUE.__getstate__, id="state"),
         pytest.param(lambda: dataclasses.asdict(_Holder(VALUE)), id="dataclass-asdict"),
         pytest.param(lambda: hash(VALUE), id="hash"),
         pytest.param(lambda: {VALUE}, id="set"),
