@@ -2,7 +2,6 @@
 
 import asyncio
 
-
 from broker.circuit import AFTER, State
 from broker.errors import (
     BrokerError,

@@ -17,10 +17,8 @@ from broker.errors import (
 from broker.lane import TRIES
 from broker.stores.store import Stored
 from tests.broker.fake_time import settle
-from tests.broker.scripted_store import Scripted, ScriptedBatch
-
 from tests.broker.guard.bench import FQN, VALUE, settled
-
+from tests.broker.scripted_store import Scripted, ScriptedBatch
 
 AGAIN = [
     # what the first try meets, how many tries a read has and a write

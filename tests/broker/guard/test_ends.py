@@ -16,10 +16,9 @@ from broker.metrics import Metrics
 from broker.stores.store import Stored
 from contract.resources import parse_store
 from tests.broker.fake_time import settle
+from tests.broker.guard.bench import FQN, VALUE, outcome, settled
 from tests.broker.scripted_store import Scripted, ScriptedBatch
 from tests.broker.world import store
-
-from tests.broker.guard.bench import FQN, VALUE, outcome, settled
 
 
 async def test_one_who_leaves_takes_nobody_along(bench):

@@ -15,10 +15,9 @@ from broker.metrics import Metrics
 from broker.stores.store import Stored
 from contract.resources import parse_store
 from tests.broker.fake_time import settle
+from tests.broker.guard.bench import FQN, settled
 from tests.broker.scripted_store import Scripted, ScriptedBatch
 from tests.broker.world import store
-
-from tests.broker.guard.bench import FQN, settled
 
 
 @pytest.mark.parametrize(("names", "sizes"), [(1, [1]), (2, [2]), (10, [10]), (11, [10, 1]), (35, [10, 10, 10, 5])])
