@@ -3,7 +3,8 @@
 A reference is `${<fqn>}` or a bare `tfy-secret://...`, inside a string that the format's reader takes for a value. One in a comment is
 left as it is and never fetched; one in a key, or where no value stands, is refused. A file without any is taken as it is.
 
-A file that has references loses its CRs before LF, unless its format is raw. Putting the values in is `contract.rendering`.
+A file that has references loses its CRs before LF and a byte order mark at its beginning, unless its format is raw. Putting the values in
+is `contract.rendering`.
 """
 
 import re
@@ -19,6 +20,7 @@ MAX_SOURCE = 1024 * 1024  # bytes; what a ConfigMap can hold
 MAX_FAULTS = 20  # what anyone is shown
 
 _ANY_STORE = AnyStore()
+_BYTE_ORDER_MARK = "\ufeff"  # some editors begin a file with it; to most readers it is a fault, or a part of the first name
 _SIGN = SCHEME.removesuffix("//")
 _STORE_PATH = re.compile(r"\$\{([^{}\s]*?)::")
 BYTES = ("utf-8", "surrogateescape")  # any bytes as text, and back
@@ -107,7 +109,7 @@ def read_template(content: bytes, format_name: str) -> Template:
     if not certain and (format_name == RAW or "\\" not in text):  # with a backslash, an escape may spell one
         return as_it_is
     try:
-        text = text if format_name == RAW else _with_line_feeds(text)
+        text = text if format_name == RAW else _as_editors_mean_it(text)
         slots = _Reading(text, format_name).slots()
     except TextFault as error:
         if not certain:
@@ -117,8 +119,8 @@ def read_template(content: bytes, format_name: str) -> Template:
     return Template(format_name, text, slots) if slots else as_it_is
 
 
-def _with_line_feeds(text: str) -> str:
-    text = text.replace("\r\n", "\n")
+def _as_editors_mean_it(text: str) -> str:
+    text = text.removeprefix(_BYTE_ORDER_MARK).replace("\r\n", "\n")
     odd = re.search("[\r\udc80-\udcff]", text)
     if odd is None:
         return text

@@ -96,6 +96,15 @@ def test_a_file_that_is_no_text_is_refused(format_name: str) -> None:
     assert [fault.found for fault in caught.value.faults] == ["bytes that are not UTF-8"]
 
 
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_byte_order_mark_is_no_part_of_a_file_with_references(format_name: str) -> None:
+    """An editor may begin a file with it. Raw, and without references, a file stays as it is."""
+    mark = "\ufeff".encode()
+    made = render(read_template(mark + one(format_name), format_name), lambda _: b"v1")
+    assert made == (mark if format_name == "raw" else b"") + render(read_template(one(format_name), format_name), lambda _: b"v1")
+    assert render(read_template(mark + one(format_name, "plain"), format_name), lambda _: b"never") == mark + one(format_name, "plain")
+
+
 def test_every_malformed_reference_is_told() -> None:
     text = "a: tfy-secret://acme\nb: ${tfy-secret://acme:llm:}\nc: tfy-secret://acme:llm:X?y=1\nd: ok\n"
     with pytest.raises(TemplateError) as caught:
