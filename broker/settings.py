@@ -27,6 +27,7 @@ from service.settings import (
     flag,
     metrics_listen,
     names,
+    subjects,
     optional_path,
     seconds,
 )
@@ -98,7 +99,7 @@ STORE_HOSTS = Setting(
 )
 GROUP_CREATORS = Setting(
     "TFY_SECRET_GROUP_CREATORS",
-    names,
+    subjects,
     "",
     "Subjects (comma-separated) that may make secret groups, e.g. `team:developers`; whoever makes one is its admin. "
     "Tenant admins may anyway.",

@@ -136,8 +136,12 @@ def _roles(collaborators: list[Any], problems: list[str]) -> Mapping[str, frozen
     return roles
 
 
+def is_subject(text: str) -> bool:
+    return _SUBJECT.fullmatch(text) is not None
+
+
 def _check_subject(subject: Any, place: str, problems: list[str]) -> None:
-    if not isinstance(subject, str) or not _SUBJECT.fullmatch(subject):
+    if not isinstance(subject, str) or not is_subject(subject):
         problems.append(f"{place}: found {_shown(subject)}; allowed: {SUBJECT_FORM}")
 
 

@@ -14,9 +14,11 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from contract.fqn import PART_RULE, is_part
+from contract.resources import SUBJECT_FORM, is_subject
 
 T = TypeVar("T")
 PREFIX = "TFY_SECRET_"
+_BETWEEN_SUBJECTS = re.compile(r",|\s(?=\s*(?:user|team|serviceaccount|namespace):)")
 
 
 class SettingsError(ValueError):
@@ -133,6 +135,14 @@ def names(value: str) -> frozenset[str]:
     return frozenset(part for part in re.split(r"[,\s]+", value) if part)
 
 
+def subjects(value: str) -> frozenset[str]:
+    """A list separated by commas, or by white space before the next one: a team's name may hold blanks."""
+    found = frozenset(part.strip() for part in _BETWEEN_SUBJECTS.split(value) if part.strip())
+    if not all(is_subject(subject) for subject in found):
+        raise ValueError(f"allowed: {SUBJECT_FORM}; several with commas between them")
+    return found
+
+
 def url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment or parts.username:
@@ -177,7 +187,7 @@ MANIFESTS = Setting(
 )
 LOG_LEVEL = Setting("TFY_SECRET_LOG_LEVEL", choice("debug", "info", "warning", "error"), "info", "The least level that is logged.")
 TENANT_ADMINS = Setting(
-    "TFY_SECRET_TENANT_ADMINS", names, "", "Subjects (comma-separated) that have every role in every group, e.g. `team:platform`."
+    "TFY_SECRET_TENANT_ADMINS", subjects, "", "Subjects (comma-separated) that have every role in every group, e.g. `team:platform`."
 )
 
 

@@ -62,6 +62,26 @@ def test_a_persons_settings_are_no_faults():
     Settings.from_environ(CLUSTER | {"TFY_SECRET_BROKER_URL": "https://x", "TFY_SECRET_BROKER_CA_FILE": "/ca", "TFY_SECRET_TOKEN": "t"})
 
 
+@pytest.mark.parametrize("name", ["TFY_SECRET_TENANT_ADMINS", "TFY_SECRET_GROUP_CREATORS"])
+def test_a_teams_name_with_blanks_is_one_subject(name):
+    """Taken apart at the blank it would be another team's name, and that team would get the rights."""
+    settings = Settings.from_environ(
+        CLUSTER | {name: "team:Platform Team, user:ann@acme.example,\n namespace:ops, team:a  team:b c\tuser:d"}
+    )
+    expected = {"team:Platform Team", "user:ann@acme.example", "namespace:ops", "team:a", "team:b c", "user:d"}
+    assert expected == (settings.tenant_admins if name == "TFY_SECRET_TENANT_ADMINS" else settings.group_creators)
+
+
+@pytest.mark.parametrize(
+    "found", ["platform", "team:a,platform", "group:x", "team:", "*", "team:a, b", "serviceaccount:shop", "user:a team:"]
+)
+def test_what_is_no_list_of_subjects(found):
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ(CLUSTER | {"TFY_SECRET_TENANT_ADMINS": found})
+    allowed = "user:<name>, team:<name>, serviceaccount:<namespace>/<name> or namespace:<name>; several with commas between them"
+    assert caught.value.faults == [f"TFY_SECRET_TENANT_ADMINS: found '{found}'; allowed: {allowed}"]
+
+
 def test_each_setting_is_documented():
     assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
     assert all(setting.doc.endswith(".") for setting in SETTINGS)
