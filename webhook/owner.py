@@ -28,7 +28,7 @@ def init_user(spec: PodSpec, wanted: list[Target], settings: InitSettings, findi
         findings.tell(
             f"{next(iter(users.values()))}: the file belongs to user {settings.user}, "
             "and the containers that get such files do not all say one runAsUser; "
-            "to fix: set securityContext.runAsUser or fsGroup, or a mode that others can read"
+            "to fix: set securityContext.runAsUser, or fsGroup and a mode that lets the group read, or a mode that others can read"
         )
     return settings.user
 

@@ -110,7 +110,7 @@ def _user(*containers: Json, mode: str = "0400", init: Json | None = None, **con
 
 _DOUBT = (
     "metadata.annotations[tfy-secret.dev/files][0].mode: the file belongs to user 65532, and the containers that get such files do not all say one "
-    "runAsUser; to fix: set securityContext.runAsUser or fsGroup, or a mode that others can read"
+    "runAsUser; to fix: set securityContext.runAsUser, or fsGroup and a mode that lets the group read, or a mode that others can read"
 )
 
 
