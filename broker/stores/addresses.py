@@ -25,6 +25,8 @@ _METADATA = (
     ip_network("168.63.129.16"),  # Azure
     ip_network("192.0.0.192"),  # Oracle
 )
+# Names that mean one of these wherever they resolve; elsewhere they resolve to nothing, which would look like an outage.
+_METADATA_NAMES = frozenset({"metadata.google.internal", "metadata.goog", "instance-data.ec2.internal"})
 # Networks whose last four bytes are an IPv4 address, which a translator or the kernel turns them into.
 _IPV4_INSIDE = (
     ip_network("64:ff9b::/96"),  # NAT64
@@ -34,7 +36,8 @@ _IPV4_INSIDE = (
 _THIS_NETWORK = ip_network("0.0.0.0/8")  # Linux connects 0.0.0.0 to itself
 # Names that are not ASCII are written as punycode: digits of other scripts would spell addresses.
 _HOST = re.compile(r"[A-Za-z0-9_.-]+|[0-9a-fA-F:.]+")
-LOOPBACK_HINT = "To fix: another address, or, in development, TFY_SECRET_ALLOW_LOOPBACK_STORES=true"
+_ITSELF, _METADATA_SERVICE = "is this machine itself", "is a cloud's metadata service"
+_FIX = "To fix: another address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Reach:
         address = literal_address(host)
         if address is not None:
             self.check_address(f"{place}: '{host}'", host, address)
+        elif host.lower().removesuffix(".") in _METADATA_NAMES:
+            raise Misconfigured(f"{place}: '{host}' {_METADATA_SERVICE}. {_FIX}")
         elif not self._named(host) and not self._networks():
             raise Misconfigured(f"{place}: '{shorten(host)}' {self._outside}")
         return url.rstrip("/")
@@ -73,7 +78,8 @@ class Reach:
         """Raises Misconfigured for an address not to connect to. `host` resolves to it or spells it; `place` begins the sentence."""
         reason = refusal(address, allow_loopback=self.allow_loopback)
         if reason:
-            raise Misconfigured(f"{place} {reason}. {LOOPBACK_HINT}")
+            development = ", or, in development, TFY_SECRET_ALLOW_LOOPBACK_STORES=true" if reason == _ITSELF else ""
+            raise Misconfigured(f"{place} {reason}. {_FIX}{development}")
         inner = _inner(address)
         if self.hosts and not self._named(host) and not any(inner in network for network in self._networks()):
             raise Misconfigured(f"{place} {self._outside}")
@@ -131,11 +137,11 @@ def refusal(address: Address, *, allow_loopback: bool) -> str | None:
     """Why a store may not be there, as the end of a sentence; None: it may."""
     inner = _inner(address)
     if inner.is_loopback or inner.is_unspecified or inner in _THIS_NETWORK:
-        return None if allow_loopback else "is this machine itself"
+        return None if allow_loopback else _ITSELF
     if inner.is_link_local:
         return "is link-local, where clouds serve their metadata"
     if any(inner in network for network in _METADATA):
-        return "is a cloud's metadata service"
+        return _METADATA_SERVICE
     if inner.is_multicast or inner == IPv4Address("255.255.255.255"):
         return "is no single machine"
     return None
