@@ -98,12 +98,12 @@ def _make_private(file: Path) -> None:
         # O_EXCL: an existing file must not be opened and closed here, which would drop this process's SQLite locks on it.
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        with suppress(PermissionError):  # not ours, but open to our group, as a volume with an fsGroup is
+            file.chmod(0o600)
     except OSError as error:
         raise Misconfigured(
             f"embedded store {file}: {error.strerror}. To fix: a file in a folder that the broker's user can write"
         ) from error
-    with suppress(PermissionError):  # not ours, but open to our group, as a volume with an fsGroup is
-        file.chmod(0o600)
 
 
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:

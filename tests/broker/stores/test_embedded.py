@@ -1,6 +1,8 @@
 """The embedded store: exactness for any bytes, damage and wrong keys told, two stores and two processes in one file."""
 
 import asyncio
+import errno
+import os
 import sqlite3
 import stat
 import threading
@@ -83,6 +85,17 @@ async def test_a_file_left_open_to_others_is_closed_to_them(open_embedded: Open,
     db.chmod(0o664)
     open_embedded()
     assert stat.S_IMODE(db.stat().st_mode) == 0o600
+
+
+async def test_a_read_only_file_system_is_told(open_embedded: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    await open_embedded().close()
+
+    def refuses(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "chmod", refuses)
+    with pytest.raises(Misconfigured, match="Read-only file system. To fix: a file in a folder that the broker's user can write"):
+        open_embedded()
 
 
 async def test_times_are_utc_and_from_the_clock(open_embedded: Open) -> None:
