@@ -172,7 +172,9 @@ async def test_keys_are_searched(site):
 
 async def test_nobody_without_a_group_is_left_without_a_word(open_site):
     site = await open_site(MemoryGroups(admins={"user:tenant"}))
-    assert "as <code>user:none</code>" in (await (await site.logged_in("none")).get("/ui/groups")).text
+    text = (await (await site.logged_in("none")).get("/ui/groups")).text
+    assert "as <code>user:none</code>" in text
+    assert "You have no role that shows a group" in text, "a consumer is a collaborator too"
     assert "Make the first group" in (await (await site.logged_in("tenant")).get("/ui/groups")).text
 
 
