@@ -26,6 +26,8 @@ PATH = "/mutate"
 _JSON = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
+# What the catalog says; before it is read, that a name is not in it says nothing.
+_AS_FAR_AS_KNOWN = frozenset({Reason.UNKNOWN_GROUP, Reason.UNKNOWN_KEY, Reason.DENIED, Reason.STORE_UNUSABLE})
 LookUp = Callable[[Pod, str, frozenset[str]], Awaitable[Images]]
 
 
@@ -115,15 +117,20 @@ class Admission:
         return Reject(tuple(findings.problems), warnings) if findings.problems else replace(decision, warnings=warnings)
 
     def _once_ready(self, decision: Decision) -> Decision:
-        """The decision, but no injection from half of the truth.
+        """The decision, but no injection from half of the truth, nor a reproach.
 
         Before the catalog is read a store's path is not known as a reference: all that tells of it is a warning.
         """
-        missing = self._missing() if isinstance(decision, Inject) or decision.warnings else []
-        if isinstance(decision, Reject) or not missing:
+        told = decision.problems if isinstance(decision, Reject) else ()
+        certain = tuple(problem for problem in told if problem.reason not in _AS_FAR_AS_KNOWN)
+        goes_on = isinstance(decision, Inject) or (not told and bool(decision.warnings))
+        missing = self._missing() if goes_on or len(certain) < len(told) else []
+        if not missing:
             return decision
         fix = f"try again in a moment ({'; '.join(missing)})"
-        return Reject((Problem("spec", Reason.NOT_READY, "a reference before the webhook is ready", "references once it is", fix),))
+        return Reject(
+            (*certain, Problem("spec", Reason.NOT_READY, "a reference before the webhook is ready", "references once it is", fix))
+        )
 
     def _count(self, review: Review | RawReview, decision: Decision, start: float) -> None:
         self._metrics.count(decision, perf_counter() - start)

@@ -178,6 +178,22 @@ async def test_not_ready(served: Webhook) -> None:
     assert (await served.ask(app(A=KEY)))["allowed"] is True
 
 
+async def test_no_reproach_before_the_truth_is_known(served: Webhook) -> None:
+    """That a group, a key or a role is not known yet is not its author's fault; what is wrong in any case is told beside it."""
+    served.ready[:] = ["catalog: not read yet"]
+    waiting = (
+        "spec: found a reference before the webhook is ready; allowed: references once it is.\n"
+        "To fix: try again in a moment (catalog: not read yet)."
+    )
+    for value in ("tfy-secret://acme:nobody:A", "tfy-secret://acme:payments:NOPE", "tfy-secret://acme:search:INDEX_KEY"):
+        assert (await served.ask(app(A=value)))["status"]["message"] == waiting
+    both = await served.ask(app(A="tfy-secret://acme:nobody:A", B="tfy-secret://x"))
+    assert both["status"]["message"].startswith("2 problems.\n(1) spec.containers[app].env[B]: found 'tfy-secret://x'")
+    assert both["status"]["message"].endswith(f"\n(2) {waiting}")
+    served.ready[:] = []
+    assert "unknown group" in (await served.ask(app(A="tfy-secret://acme:nobody:A")))["status"]["message"]
+
+
 async def test_an_injected_pod_needs_no_readiness(served: Webhook) -> None:
     """Reinvocation of what is done already asks nothing."""
     done = applied(app(A=KEY), decide(app(A=KEY)))
