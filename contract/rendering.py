@@ -35,7 +35,7 @@ def render(template: Template, value_of: "Callable[[Fqn], bytes | None]") -> byt
             continue
         contents[slot.start] = filled
         try:
-            parts += (text[position : slot.start], written(filled))
+            parts += (text[position : slot.start], written(filled, text[slot.end : slot.end + 1]))
         except Unfit as unfit:
             sentences.append(f"{slot.mentions[0].place}: {unfit}")
             continue

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
             """Raises TextFault for a text that it cannot place, if need be after some of them."""
             ...
 
-        def written(self, content: str) -> str:
-            """Raises Unfit for a content that the format cannot carry."""
+        def written(self, content: str, following: str = "") -> str:
+            """`following`: the character behind it, if there is one. Raises Unfit for a content that the format cannot carry."""
             ...
 
         def check_around(self, text: str) -> str | None:

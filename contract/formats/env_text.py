@@ -6,6 +6,7 @@ them, or all that know quotes, take for exactly it:
 value                                                                  | written
 ---------------------------------------------------------------------- | -------------
 letters, digits and . _ - / : @ % + = ,                                | as it is
+nothing, with a comment behind it                                      | in single quotes
 no ' and none of what some readers expand or unescape                  | in single quotes
 with ', and none of " \\ $ `                                            | in double quotes
 a line break or NUL, ${, two backslashes or one at the end, ' beside " | refused
@@ -34,7 +35,9 @@ def strings(text: str) -> "Iterator[String]":
         at = end + 1
 
 
-def written(content: str) -> str:
+def written(content: str, following: str = "") -> str:
+    if not content and following in (" ", "\t"):
+        return "''"  # some take a comment behind nothing for the value
     if _SAFE.fullmatch(content):
         return content
     for character, what in (("\n", "a line break"), ("\r", "a carriage return"), ("\0", "a NUL")):

@@ -28,7 +28,7 @@ def strings(text: str) -> "Iterator[String]":
     _parsed(text)
 
 
-def written(content: str) -> str:
+def written(content: str, following: str = "") -> str:  # noqa: ARG001 - it is in quotes
     return json.dumps(content)
 
 

@@ -37,7 +37,7 @@ def strings(text: str) -> "Iterator[String]":
         at = _end_of(_BLANKS, text, end + 1)
 
 
-def written(content: str) -> str:
+def written(content: str, following: str = "") -> str:  # noqa: ARG001 - its value ends with its line
     blanks = len(content) - len(content.lstrip(" "))
     return "\\ " * blanks + "".join([_escaped(character) for character in content[blanks:]])
 

@@ -7,7 +7,7 @@ def strings(text: str) -> "Iterable[String]":
     return ((VALUE, 0, len(text), text),)
 
 
-def written(content: str) -> str:
+def written(content: str, following: str = "") -> str:  # noqa: ARG001 - it is as it is
     return content
 
 

@@ -19,7 +19,7 @@ _DOUBLE_PART = re.compile(r"(?P<breaks>[ \t]*+(?:\n[ \t]*+)++)|\\(?P<joined>\n[ 
 _SINGLE_PART = re.compile(r"(?P<breaks>[ \t]*+(?:\n[ \t]*+)++)|(?P<quote>'')|[ \t]++|[^'\n \t]++")
 
 
-def written(content: str) -> str:
+def written(content: str, following: str = "") -> str:  # noqa: ARG001 - it is in quotes
     return f'"{"".join([_escaped(character) for character in content])}"' if _special(content) else f'"{content}"'
 
 

@@ -145,7 +145,7 @@ def test_sizes_are_bounded() -> None:
 
 def test_what_reads_differently_is_not_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last line of defence, should a format's writing ever be wrong."""
-    monkeypatch.setattr(yaml_text, "written", lambda content: f'"{content}"')
+    monkeypatch.setattr(yaml_text, "written", lambda content, _following: f'"{content}"')
     template = read_template(one("yaml"), "yaml")
     assert render(template, lambda _: b"fine") == b'k: "fine"\n'
     for value in (b'x"\nadmin: "true', b"\\n", b'"'):

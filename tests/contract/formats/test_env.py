@@ -70,6 +70,13 @@ def test_plain_values_need_no_quotes(value: str) -> None:
     assert env_text.written(value) == value
 
 
+def test_nothing_before_a_comment_is_in_quotes() -> None:
+    """Docker Compose and its relatives would take the comment for the value."""
+    text, nothing = f"V=${{{NAMES[0]}}} # why\n", dict.fromkeys(NAMES, "")
+    assert rendered(text, "env", nothing) == b"V='' # why\n"
+    assert rendered(text.partition(" #")[0], "env", nothing) == b"V="
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [
