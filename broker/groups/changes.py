@@ -228,7 +228,7 @@ class Changes:
 
     async def _not_deleted(self, held: Held, found: Intent, error: BrokerError) -> BrokerError:
         """The store failed to delete. What cannot work later is put back as it was; the rest goes on being tried."""
-        if not isinstance(error, StoreFailed) and not isinstance(error, NotFound | Misconfigured) and error.code != wire.INVALID:
+        if not isinstance(error, StoreFailed | NotFound | Misconfigured) and error.code not in (wire.INVALID, wire.UNSUPPORTED):
             return error
         cause = error.cause if isinstance(error, StoreFailed) else error
         if _may_work_later(error):

@@ -64,7 +64,7 @@ class Values:
             await self._call(store, lambda client: client.delete(path))
         except NotFound:
             pass
-        except InvalidRequest:  # the Generic contract's word for a path that is not there
+        except (InvalidRequest, Unsupported):  # the Generic contract's word for a path that is not there; a store that is read-only
             if (await self.newest(store, path))[0]:
                 raise
         finally:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from broker.errors import Conflict, Denied, InvalidRequest, Misconfigured, NotFound, StoreFailed, StoreRefused, Unavailable
+from broker.errors import Conflict, Denied, InvalidRequest, Misconfigured, NotFound, StoreFailed, StoreRefused, Unavailable, Unsupported
 from broker.groups.changes import UNDO_FOR
 from broker.groups.model import Collaborator, NewGroup
 from contract.keys import PENDING
@@ -160,11 +160,12 @@ async def test_a_store_that_is_down_keeps_a_deletion_pending(cluster):
     assert PATH not in cluster.store.values
 
 
-async def test_a_store_that_refuses_a_deletion_keeps_the_key(cluster):
+@pytest.mark.parametrize("kind", [StoreRefused, Unsupported], ids=["no-right", "read-only"])
+async def test_a_store_that_refuses_a_deletion_keeps_the_key(cluster, kind):
     one = await cluster.replica()
 
     async def refuse(*_):
-        raise StoreRefused("no right to delete")
+        raise kind("no right to delete")
 
     cluster.store.delete = refuse
     cluster.store.values[STRIPE] = [b"x"]
@@ -180,8 +181,8 @@ async def test_a_store_that_refuses_a_deletion_keeps_the_key(cluster):
     assert "payments" not in cluster.api.objects["secretgroups"]
     lines = [json.loads(line) for line in one.audit_path.read_text().splitlines()]
     assert {(line["fqn"], line["code"]) for line in lines[-2:]} == {
-        ("tfy-secret://acme:payments:DB_PASSWORD", "store_refused"),
-        ("tfy-secret://acme:payments:STRIPE_KEY", "store_refused"),
+        ("tfy-secret://acme:payments:DB_PASSWORD", kind.code),
+        ("tfy-secret://acme:payments:STRIPE_KEY", kind.code),
     }
 
 
