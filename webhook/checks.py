@@ -29,7 +29,7 @@ def check_kind(pod: Pod, spec: PodSpec, broker_url: str, findings: Findings) -> 
                 fix,
             )
         )
-    if (spec.os and spec.os.name == "windows") or (spec.nodeSelector or {}).get(OS_LABEL) == "windows":
+    if _is_windows(spec):
         findings.tell(
             Problem(
                 "spec.os",
@@ -46,6 +46,14 @@ def check_kind(pod: Pod, spec: PodSpec, broker_url: str, findings: Findings) -> 
             f"spec.dnsPolicy: with '{policy}'{' and hostNetwork' if spec.hostNetwork else ''} the pod may not resolve {host}; "
             "to fix: dnsPolicy: ClusterFirstWithHostNet"
         )
+
+
+def _is_windows(spec: PodSpec) -> bool:
+    """By what the pod says of itself; a taint or an affinity alone is not looked at."""
+    if (spec.os and spec.os.name == "windows") or (spec.nodeSelector or {}).get(OS_LABEL) == "windows":
+        return True
+    contexts = (spec.securityContext, *(container.securityContext for container in spec.containers or ()))
+    return any(context and context.windowsOptions and context.windowsOptions.hostProcess for context in contexts)
 
 
 @lru_cache(maxsize=4)

@@ -47,8 +47,13 @@ class Capabilities(Struct):
     drop: list[str] | None = None
 
 
+class WindowsOptions(Struct):
+    hostProcess: bool | None = None
+
+
 class SecurityContext(Struct):
     runAsUser: int | None = None
+    windowsOptions: WindowsOptions | None = None
     capabilities: Capabilities | None = None
 
 
@@ -128,6 +133,7 @@ class Volume(Struct):
 
 class PodSecurityContext(Struct):
     runAsUser: int | None = None
+    windowsOptions: WindowsOptions | None = None
     fsGroup: int | None = None
 
 

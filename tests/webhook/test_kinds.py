@@ -24,6 +24,12 @@ _EPHEMERAL = (
         pytest.param(pod(container(env=env(A=KEY)), os={"name": "windows"}), _WINDOWS, id="windows-by-os"),
         pytest.param(pod(container(env=env(A=KEY)), nodeSelector={"kubernetes.io/os": "windows"}), _WINDOWS, id="windows-by-node-selector"),
         pytest.param(
+            pod(container(env=env(A=KEY)), securityContext={"windowsOptions": {"hostProcess": True}}), _WINDOWS, id="host-process"
+        ),
+        pytest.param(
+            pod(container(env=env(A=KEY), securityContext={"windowsOptions": {"hostProcess": True}})), _WINDOWS, id="host-process-container"
+        ),
+        pytest.param(
             pod(container(), ephemeralContainers=[container("debug", env=env(A=KEY))]), _EPHEMERAL.format(KEY), id="ephemeral-container"
         ),
     ],
@@ -47,7 +53,15 @@ def test_left_alone_without(manifest: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [{"os": {"name": "linux"}}, {"os": {}}, {"nodeSelector": {"kubernetes.io/os": "linux"}}, {"nodeSelector": {}}]
+    "spec",
+    [
+        {"os": {"name": "linux"}},
+        {"os": {}},
+        {"nodeSelector": {"kubernetes.io/os": "linux"}},
+        {"nodeSelector": {}},
+        {"securityContext": {"windowsOptions": None}},
+        {"securityContext": {"windowsOptions": {"hostProcess": False}}},
+    ],
 )
 def test_linux(spec: Json) -> None:
     """Saying Linux, or nothing, is fine."""
