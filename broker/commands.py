@@ -5,12 +5,13 @@ the machine can see. It goes to a pipe or a file; to a terminal only when asked 
 """
 
 import getpass
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Protocol
 
-from broker.errors import InvalidRequest, TooLarge
+from broker.errors import InvalidRequest, TooLarge, Unavailable
 from broker.names import read_name
 from contract import wire
 from contract.fqn import Fqn
@@ -56,10 +57,9 @@ async def _get(secrets: Secrets, fqn: Fqn, *, show: bool) -> None:
     if terminal and not show:
         raise InvalidRequest("the value would be shown on this terminal. To fix: send it to a pipe or a file, or give --show")
     value = await secrets.get(fqn)
-    sys.stdout.buffer.write(value.reveal())
+    _write(value.reveal())
     if terminal:
-        sys.stdout.buffer.write(b"\n")
-    sys.stdout.buffer.flush()
+        _write(b"\n")
 
 
 def _plain_name(text: str, tenant: str | None) -> Fqn:
@@ -94,4 +94,20 @@ def _bounded(content: bytes) -> SecretValue:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    _write(f"{line}\n".encode())
+
+
+def _write(content: bytes) -> None:
+    """At once, so that what cannot be written is told here. Raises BrokenPipeError (the reader has enough), Unavailable."""
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # As Python's documentation has it: the rest goes nowhere, or the interpreter would complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise
+        reason = error.strerror
+    else:
+        return
+    raise Unavailable(f"standard output: {reason}")  # outside the handler, which holds the content

@@ -15,13 +15,12 @@ owners' business. A denial is the same whether or not the secret exists.
 
 from broker import audit
 from broker.audit import Line, Origin
-from broker.errors import BrokerError, Denied, InvalidRequest
+from broker.errors import BrokerError, InvalidRequest
 from broker.gate import Gate, name_of
 from broker.groups.service import Groups
 from broker.identity import Caller
-from broker.resolve import DENIED_SENTENCE, with_field
+from broker.resolve import with_field
 from broker.stores.store import Stored, StoredVersion
-from contract import wire
 from contract.access import Action
 from contract.fqn import MANAGED_FORM, Fqn, FqnError, ManagedSecret, parse_fqn
 from contract.values import SecretValue
@@ -39,8 +38,7 @@ class People:
         wanted = sorted(catalog.groups) if group is None else [group]
         open_groups = [g for g in wanted if self._groups.may(caller, Action.LIST, g)]
         if group is not None and not open_groups:
-            await self._gate.record(origin, Line(Action.LIST.value, name_of(catalog.tenant, group), audit.DENY, wire.DENIED))
-            raise Denied(DENIED_SENTENCE)
+            raise await self._gate.refusal(caller, Action.LIST.value, group, None, origin, there=group in catalog.groups)
         await self._gate.record(origin, *(Line(Action.LIST.value, name_of(catalog.tenant, g), audit.ALLOW, "ok") for g in open_groups))
         return [str(ManagedSecret(catalog.tenant, g, key)) for g in open_groups for key in sorted(catalog.groups[g].keys)]
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import os
+import subprocess
 import sys
 
 import pytest
@@ -81,6 +82,22 @@ def test_a_value_is_not_shown_on_a_terminal_unless_asked_for(environ, call):
     assert (code, out) == (1, b"")
     assert err == "error: the value would be shown on this terminal. To fix: send it to a pipe or a file, or give --show\n"
     assert call(environ, "secret", "get", FQN, "--show", terminal=True)[:2] == (0, b"CANARY\n")
+
+
+@pytest.mark.parametrize(
+    ("redirect", "said"),
+    [("| head -c 0", ""), ("> /dev/full", "error: standard output: No space left on device\n")],
+    ids=["a-reader-that-has-enough", "a-full-disk"],
+)
+@pytest.mark.parametrize("command", ["get", "versions"])
+def test_output_that_cannot_be_written_is_told_in_one_line(environ, call, command, redirect, said):
+    call(environ, "secret", "put", FQN, stdin=b"CANARY" * 100_000)
+    for _ in range(20 if command == "versions" else 0):
+        call(environ, "secret", "put", FQN, stdin=b"CANARY")
+    shell = f"set -o pipefail; {sys.executable} -m broker secret {command} {FQN} {redirect}"
+    done = subprocess.run(["bash", "-c", shell], env=environ | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)
+    assert done.stderr == said
+    assert done.returncode in ((0, 1) if "head" in redirect else (1,))
 
 
 def test_a_terminal_is_asked_without_echo(environ, call, monkeypatch):

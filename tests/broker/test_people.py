@@ -107,6 +107,13 @@ async def test_a_group_that_is_not_yours(world, name):
     assert caught.value.message == DENIED_SENTENCE
 
 
+async def test_a_tenant_admin_is_told_that_a_group_is_not_there(make):
+    world = make(admins=frozenset({"user:root"}))
+    with pytest.raises(NotFound, match="there is no such secret group"):
+        await world.people.names(person("root"), "nowhere", ORIGIN)
+    assert [(line["action"], line["decision"], line["code"]) for line in world.lines()] == [("list", "deny", "not_found")]
+
+
 async def test_a_key_that_the_group_does_not_list_yet(world):
     """A write makes it, without an edit of a manifest; reading it says what to do."""
     fresh = "tfy-secret://acme:payments:FRESH"
