@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import cast
 
 from broker.batches import Job, Run
-from broker.errors import BrokerError, Unavailable
+from broker.errors import BrokerError, Retryable, Unavailable
 from broker.lane import SHORTLY, Lane
 from broker.limits import Limits
 from broker.metrics import Metrics
@@ -83,4 +83,6 @@ class Guard:
         seconds = f"{self._limits.call_seconds:g} seconds"
         if job.sent:
             return as_told(Unavailable(f"{self.lane.place} did not answer within {seconds}"), repeatable=job.repeatable)
+        if isinstance(job.met, Retryable):  # between two tries: why there was to be another
+            return as_told(job.met, repeatable=job.repeatable)
         return Unavailable(f"{self.lane.place} had no room for this call within {seconds}, and nothing was done; try again", SHORTLY)
