@@ -147,7 +147,12 @@ def _carry_container(
     if problems:
         return VolumeContents(container.name, container.volume, ())
     files = [Content(f.path, _present(values[f.fqn]), f.mode) for f in container.files]
-    return VolumeContents(container.name, container.volume, (*mode.contents(variables, launcher), *files, *rendered))
+    try:
+        delivered = mode.contents(variables, launcher)
+    except ValueError as error:  # of what all variables are together; it shows no value
+        problems.append(f"container {container.name}: {error}; files carry the large ones")
+        return VolumeContents(container.name, container.volume, ())
+    return VolumeContents(container.name, container.volume, (*delivered, *files, *rendered))
 
 
 def _present(value: SecretValue | None) -> SecretValue:

@@ -111,6 +111,16 @@ def test_a_container_with_files_alone_is_in_the_webhooks_mode_for_that() -> None
     assert [(content.path, digest(content.data.reveal())) for content in volume.files] == [("files/key", digest(b"x\0'"))]
 
 
+def test_variables_that_are_too_large_together_for_mode_exec() -> None:
+    """Each one alone would do; all of them are past what the launcher reads."""
+    many = plan(container(*(variable(f"V{n}", "", PASSWORD, "") for n in range(70)), mode="exec"))
+    with pytest.raises(CannotCarry) as caught:
+        carry(many, {PASSWORD: SecretValue(b"x" * 130_000)})
+    (problem,) = caught.value.problems
+    assert problem.startswith("container app: the variables have 91")
+    assert problem.endswith(" bytes together; allowed: 8388608; files carry the large ones")
+
+
 def test_a_variable_in_a_container_with_files_alone_is_a_broken_plan() -> None:
     wrong = plan(container(variable("V", PASSWORD), mode="files"))
     assert plan_faults(wrong) == ["container app: mode 'files' has no variables, and the plan has 1"]
