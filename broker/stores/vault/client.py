@@ -21,7 +21,7 @@ from broker.stores.vault.kv1 import Kv1
 from broker.stores.vault.kv2 import Kv2
 from broker.stores.vault.login import open_login
 from broker.stores.vault.mounts import KvVersion
-from broker.stores.vault.names import Name, parse, parse_mount
+from broker.stores.vault.names import Name, misread, parse, parse_mount
 from broker.stores.vault.session import Session
 from contract.resources import SecretStore
 from contract.values import SecretValue
@@ -58,7 +58,13 @@ class Vault:
 
     async def read(self, path: str, version: str | None = None) -> Stored:
         name = self._name(path)
-        return await self._with_kv(lambda kv: kv.read(name, version))
+        try:
+            return await self._with_kv(lambda kv: kv.read(name, version))
+        except NotFound as error:
+            hint = misread(path, name, self.mount) if type(error) is NotFound else None
+            if hint is None:
+                raise
+            raise NotFound(f"{error.message}. To fix: {hint}") from None
 
     async def write(self, path: str, value: SecretValue) -> str:
         name = self._our_name(path)

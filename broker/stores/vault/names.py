@@ -58,6 +58,15 @@ def parse(place: str, path: str, mount: str) -> Name:
     return Name(below, ours=False)
 
 
+def misread(path: str, name: Name, mount: str) -> str | None:
+    """What an author may have meant by an own path that leads to nothing: how to write it, as the end of a sentence."""
+    if path.startswith(f"/{mount}/"):
+        return f"a path that begins with '/' is below the mount already; is '{shown(path[1:])}' meant?"
+    if name.below.startswith("data/"):
+        return f"'data/' belongs to the API and not to a name; is '/{shown(name.below.removeprefix('data/'))}' meant?"
+    return None
+
+
 def parse_mount(label: str, text: str) -> str:
     """A mount's path without outer slashes. Raises Misconfigured."""
     mount = text.strip("/")

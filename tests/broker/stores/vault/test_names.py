@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.errors import InvalidRequest, Misconfigured
+from broker.errors import InvalidRequest, Misconfigured, NotFound
 from broker.stores.vault.client import Vault
 from broker.stores.vault.names import Name, parse, parse_mount
 from contract.fqn import ROOT
@@ -164,3 +164,17 @@ async def test_a_managed_name_takes_an_entry_of_other_keys_whole(bao: Bao, open_
     """`vault kv put` gave it keys of its own, for `#password`."""
     bao.call("POST", f"{kv2}/data/tfy-secret/acme/pay/K", {"data": {"password": "canary-value"}})
     assert (await open_vault(kv2).read("/tfy-secret/acme/pay/K")).value.reveal() == b'{"password":"canary-value"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("/{mount}/mail/smtp", "'{mount}/mail/smtp'"), ("/data/mail/smtp", "'/mail/smtp'"), ("{mount}/data/mail/smtp", "'/mail/smtp'")],
+    ids=["mount-behind-a-slash", "the-api's-path", "the-api's-path-with-the-mount"],
+)
+async def test_a_path_that_is_commonly_misread_is_told_how_to_write_it(
+    open_vault: Callable[..., Vault], kv2: str, path: str, meant: str
+) -> None:
+    with pytest.raises(NotFound, match=f"To fix: .*; is {re.escape(meant.format(mount=kv2))} meant\\?$"):
+        await open_vault(kv2).read(path.format(mount=kv2))
+    with pytest.raises(NotFound, match="no such secret \\(404\\)$"):
+        await open_vault(kv2).read("/mail/smtp")
