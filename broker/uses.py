@@ -5,6 +5,7 @@ looked at                                    | in it
 pods that have not ended                     | env, the plan that the webhook made of it, our annotations
 Deployments, StatefulSets, DaemonSets,       | the same of their pod template, also scaled to nothing
 CronJobs, and Jobs that have not ended       |
+ConfigMaps that an annotation of these names | the file that is rendered for them
 
 A pod counts as what made it. All of it is names: the lists are read page by page,
 decoded only as far as needed, kept for half a minute (shown for five) and bounded in number and time; what is then not known is
@@ -23,6 +24,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from broker.config_files import read_config_map, sources
 from broker.workloads import PATHS, Object, made_by, read_list
 from contract.fqn import ROOT, SCHEME
 from service.kube import Kube, KubeError, Refused
@@ -34,11 +36,13 @@ QUICK_SECONDS = 0.05  # a page that only shows it does not wait longer than this
 PATIENT_SECONDS = 10.0  # one that deletes does
 SCAN_SECONDS = 30.0
 PAGE = "500"
+MAX_CONFIG_MAPS = 500  # one call each
 MAX_OBJECTS = 50_000  # about 100 pages of pods; a larger cluster is told that not all was looked at
 
 OFF_CLUSTER = "who uses it is not known here: this broker runs without a cluster"
 NOT_YET = "who uses it is still being looked up"
 MAY_NOT = "the broker may not list workloads (its ClusterRole in manifests/base/rbac.yaml has the rule)"
+MAY_NOT_READ = "the broker may not read the ConfigMaps of config files (its ClusterRole in manifests/base/rbac.yaml has the rule)"
 NOT_ALL = "the cluster is larger than what was looked at: there may be more"
 FAILED = "the Kubernetes API did not answer"
 
@@ -155,6 +159,7 @@ class ClusterUses:
 
     async def _read(self, at: float) -> _Scan:
         found: dict[str, dict[str, set[Workload]]] = {}
+        files: dict[tuple[str, str], dict[str, set[Workload]]] = {}  # of ConfigMaps, by key
         owners: dict[tuple[str, str, str], tuple[str, str]] = {}  # of Jobs, and of Deployments as themselves
         left, complete = MAX_OBJECTS, True
         for kind, path in PATHS:
@@ -168,12 +173,30 @@ class ClusterUses:
                 elif kind == "Deployment":
                     owners[item.metadata.namespace, kind, item.metadata.name] = (kind, item.metadata.name)
                 names = {match for text in item.texts(kind) for match in self._names(text)}
-                if names:
+                rendered = sources(item.templates(kind))
+                if names or rendered:
                     workload = Workload(item.metadata.namespace, *made_by(kind, item.metadata, owners))
-                    for group, key in names:
-                        found.setdefault(group, {}).setdefault(key, set()).add(workload)
+                    _add(found, names, {workload})
+                    for config_map, file in rendered:
+                        files.setdefault((workload.namespace, config_map), {}).setdefault(file, set()).add(workload)
+        missing = await self._look_into(files, found)
         groups = {group: {key: tuple(sorted(who)) for key, who in by_key.items()} for group, by_key in found.items()}
-        return _Scan(at, groups, None if complete else NOT_ALL)
+        return _Scan(at, groups, missing if complete else NOT_ALL)
+
+    async def _look_into(
+        self, files: Mapping[tuple[str, str], Mapping[str, set[Workload]]], found: dict[str, dict[str, set[Workload]]]
+    ) -> str | None:
+        """Adds what stands in config files; why not all is known, if so."""
+        for number, ((namespace, name), keys) in enumerate(files.items()):
+            if number == MAX_CONFIG_MAPS:
+                return NOT_ALL
+            try:
+                config_map = await read_config_map(self._kube, namespace, name)
+            except Refused:
+                return MAY_NOT_READ
+            for key, workloads in keys.items():
+                _add(found, set(self._names(config_map.text(key))), workloads)
+        return None
 
     def _names(self, text: str) -> Iterator[tuple[str, str]]:
         """A plan escapes slashes; a name is the same with and without."""
@@ -190,3 +213,8 @@ class ClusterUses:
             if not page.metadata.continue_:
                 return
             params = {"limit": PAGE, "continue": page.metadata.continue_}
+
+
+def _add(found: dict[str, dict[str, set[Workload]]], names: set[tuple[str, str]], workloads: set[Workload]) -> None:
+    for group, key in names:
+        found.setdefault(group, {}).setdefault(key, set()).update(workloads)

@@ -89,17 +89,23 @@ class Object(msgspec.Struct):
 
     def texts(self, kind: str) -> Iterator[str]:
         """Every text that may hold a reference; nothing of what has ended."""
+        pod = self._pod(kind)
+        return iter(()) if pod is None else _texts(pod.metadata, pod.spec)
+
+    def templates(self, kind: str) -> str:
+        """The annotation that names its config files, or nothing."""
+        pod = self._pod(kind)
+        return ((pod and pod.metadata and pod.metadata.annotations) or {}).get(keys.TEMPLATES) or ""
+
+    def _pod(self, kind: str) -> _Template | None:
+        """It, or what it makes pods of; None: it has ended."""
         spec, status = self.spec or _Spec(), self.status or _Status()
         if kind == "Pod":
-            if status.phase not in _ENDED:
-                yield from _texts(self.metadata, spec)
-            return
+            return None if status.phase in _ENDED else _Template(self.metadata, spec)
         if kind == "Job" and any(c.type in ("Complete", "Failed") and c.status == "True" for c in status.conditions or ()):
-            return
+            return None
         job = spec.job_template.spec if spec.job_template else None
-        template = spec.template or (job.template if job else None)
-        if template is not None:
-            yield from _texts(template.metadata, template.spec)
+        return spec.template or (job.template if job else None)
 
 
 class _ListMetadata(msgspec.Struct, rename={"continue_": "continue"}):

@@ -1,6 +1,7 @@
 """Who uses a secret: what holds its name in the cluster now, as people call it; what is not known is said."""
 
 import asyncio
+import base64
 
 import pytest
 from aiohttp import web
@@ -21,12 +22,14 @@ class Cluster:
 
     def __init__(self):
         self.objects = {path: [] for _, path in PATHS}
+        self.config_maps = {}
         self.refused, self.asked, self.gate, self.status = set(), [], None, 200
 
     async def __aenter__(self):
         app = web.Application()
         for path in self.objects:
             app.router.add_get(path, self._list)
+        app.router.add_get("/api/v1/namespaces/{namespace}/configmaps/{name}", self._config_map)
         self._server = TestServer(app)
         await self._server.start_server()
         self.kube = Kube(str(self._server.make_url("")))
@@ -47,6 +50,13 @@ class Cluster:
         following = str(start + 2) if start + 2 < len(items) else ""
         metadata = {"resourceVersion": "7"} | ({"continue": following} if following else {})
         return web.json_response({"kind": "List", "metadata": metadata, "items": items[start : start + 2]})
+
+    async def _config_map(self, request):
+        self.asked.append(request.path)
+        if request.path in self.refused:
+            return web.json_response({"kind": "Status", "reason": "Forbidden"}, status=403)
+        found = self.config_maps.get((request.match_info["namespace"], request.match_info["name"]))
+        return web.json_response({"kind": "Status", "reason": "NotFound"} if found is None else found, status=404 if found is None else 200)
 
     def add(self, kind, name, spec, namespace="shop", owner=None, labels=None, annotations=None, status=None):
         metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": annotations, "uid": "1"}
@@ -138,6 +148,51 @@ async def test_the_plan_of_a_running_pod_and_annotations(cluster, looking):
     cluster.add("Deployment", "rendered", made_of(pod(), {"tfy-secret.dev/files": FQN}))
     cluster.add("Pod", "chatter", pod(), annotations={"example.com/notes": FQN})
     assert await who(looking) == ["Deployment shop/rendered", "Pod shop/files", "Pod shop/planned"]
+
+
+def rendering(config_map, key="f"):
+    entry = f"{{config_map: {config_map}, key: {key}, mount_path: /etc/f, format: yaml}}"
+    return {"tfy-secret.dev/templates": f"- {entry}\n"}
+
+
+async def test_config_files_hold_names_that_no_pod_does(cluster, looking):
+    """A pod names the ConfigMap alone. Of it the key that is rendered counts, and one that is bytes; each is read once."""
+    cluster.config_maps["shop", "gateway"] = {"data": {"f": f"api_key: ${{{FQN}}}", "other": "tfy-secret://acme:search:INDEX"}}
+    cluster.config_maps["shop", "bytes"] = {"binaryData": {"f": base64.b64encode(b"\xff" + FQN.encode()).decode()}}
+    cluster.config_maps["else", "gateway"] = {"data": {"f": "nothing"}}
+    cluster.add("Deployment", "gateway", made_of(pod(), rendering("gateway")))
+    cluster.add("Pod", "alone", pod(), annotations=rendering("bytes"))
+    cluster.add("Pod", "same", pod(), annotations=rendering("gateway"))
+    cluster.add("Pod", "elsewhere", pod(), namespace="else", annotations=rendering("gateway"))
+    cluster.add("Pod", "no-map", pod(), annotations=rendering("absent"))
+    cluster.add("Pod", "ended", pod(), annotations=rendering("gateway"), status={"phase": "Succeeded"})
+    assert await who(looking) == ["Deployment shop/gateway", "Pod shop/alone", "Pod shop/same"]
+    assert await who(looking, "INDEX", "search") == []
+    assert cluster.asked.count("/api/v1/namespaces/shop/configmaps/gateway") == 1
+
+
+@pytest.mark.parametrize(
+    "annotation", ["", "- [", "a: b", "[1, {}, {config_map: ../../secrets/x, key: f}]", "[" * 5000, "x" * 70_000, "- {? [a] : b}"]
+)
+async def test_an_annotation_that_no_pod_is_admitted_with(cluster, looking, annotation):
+    cluster.add("Pod", "odd", pod(), annotations={"tfy-secret.dev/templates": annotation})
+    cluster.add("Pod", "good", pod(FQN))
+    assert await who(looking) == ["Pod shop/good"]
+    assert not [path for path in cluster.asked if "configmaps" in path or "secrets" in path]
+
+
+async def test_without_the_right_to_read_config_files_it_says_so(cluster, looking):
+    cluster.add("Pod", "good", pod(FQN), annotations=rendering("gateway"))
+    cluster.refused.add("/api/v1/namespaces/shop/configmaps/gateway")
+    used = await looking.of_key("payments", "DB")
+    assert used == Used({"DB": (Workload("shop", "Pod", "good"),)}, uses.MAY_NOT_READ, unsure=True)
+
+
+async def test_more_config_files_than_are_looked_into(cluster, looking, monkeypatch):
+    monkeypatch.setattr(uses, "MAX_CONFIG_MAPS", 1)
+    cluster.add("Pod", "one", pod(), annotations=rendering("one"))
+    cluster.add("Pod", "two", pod(), annotations=rendering("two"))
+    assert (await looking.of_group("payments")).missing == uses.NOT_ALL
 
 
 async def test_a_pod_counts_as_what_made_it(cluster, looking):

@@ -30,6 +30,7 @@ ALWAYS = [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
         {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]},
         {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["list"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]},
     ]),
     ("ClusterRole", "tfy-secret-webhook", [
         {"apiGroups": [""], "resources": ["nodes"], "verbs": READ},
