@@ -13,6 +13,8 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from broker.api.operations import ROOT
+from broker.api.problems import problem, problem_of
 from broker.audit import AuditFailed
 from broker.errors import BrokerError, Unavailable
 from broker.http import HEADERS, OWN_HEADERS, Refusal, broker_error_response, error_response
@@ -70,23 +72,22 @@ class _Guard:
                 raise Unavailable("the broker has as many requests as it takes; try again", retry_after=1)
             return await handler(request)
         except BrokerError as error:
-            return broker_error_response(error)
+            return problem_of(error) if _of_api(request) else broker_error_response(error)
         except Refusal as error:
-            return error_response(error.status, error.code, error.message, error.headers)
+            return _error(request, error.status, error.code, error.message, error.headers)
         except AuditFailed:
-            return error_response(
-                500, wire.UNAVAILABLE, "the audit log cannot be written, so nothing is done; try again", {"Retry-After": "1"}
-            )
+            said = "the audit log cannot be written, so nothing is done; try again"
+            return _error(request, 500, wire.UNAVAILABLE, said, {"Retry-After": "1"})
         except web.HTTPMethodNotAllowed as error:
             allowed = ", ".join(sorted(error.allowed_methods))
-            return error_response(405, wire.BAD_REQUEST, f"method: allowed: {allowed}", {"Allow": allowed})
+            return _error(request, 405, wire.BAD_REQUEST, f"method: allowed: {allowed}", {"Allow": allowed})
         except web.HTTPNotFound:
-            return error_response(404, wire.BAD_REQUEST, "no such route")
+            return _error(request, 404, wire.BAD_REQUEST, "no such route")
         except (ConnectionError, asyncio.CancelledError):
             raise  # no one is there to answer
         except Exception as error:  # noqa: BLE001 - what a crash held may be a value
             log.error("request_crashed", **describe(error))  # noqa: TRY400 - a traceback's message may hold a value
-            return error_response(500, wire.INTERNAL, INTERNAL_SENTENCE)
+            return _error(request, 500, wire.INTERNAL, INTERNAL_SENTENCE)
 
     def _note(self, request: web.Request, status: int, seconds: float) -> None:
         resource = request.match_info.route.resource
@@ -95,3 +96,14 @@ class _Guard:
         log.info(
             "request", method=request.method if resource is not None else "other", route=route, status=status, ms=round(seconds * 1000, 1)
         )
+
+
+def _of_api(request: web.Request) -> bool:
+    return request.path == ROOT or request.path.startswith(f"{ROOT}/")
+
+
+def _error(request: web.Request, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    """In the shape that the callers of this part of the address space know, also where there is no route."""
+    if _of_api(request):
+        return problem(status, code, message, [], headers or {})
+    return error_response(status, code, message, headers)

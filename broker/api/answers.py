@@ -47,6 +47,8 @@ def manifest(view: GroupView, tenant: str) -> dict[str, Any]:
 def secret(group_name: str, key: KeyView, revealed: Revealed | None = None, versions: Iterable[VersionView] | None = None) -> Secret:
     text, encoded = (None, None) if revealed is None else _shown(revealed)
     found = None if versions is None else [version(group_name, key, v) for v in versions]
+    newest, oldest = (found[0], found[-1]) if found else (None, None)
+    by = oldest.created_by if oldest else None
     return Secret(
         id=ids.secret_id(group_name, key.key),
         fqn=key.fqn,
@@ -54,6 +56,10 @@ def secret(group_name: str, key: KeyView, revealed: Revealed | None = None, vers
         secret_group_id=ids.group_id(group_name),
         value=text,
         value_base64=encoded,
+        created_by_subject=None if by is None else subject(by),
+        created_by=by,
+        created_at=oldest.created_at if oldest else None,
+        updated_at=newest.created_at if newest else None,
         secret_versions=found,
     )
 

@@ -55,10 +55,11 @@ class Handlers:
 
     async def list_groups(self, call: Call) -> shapes.GroupsAnswer:
         asked: shapes.GroupsQuery = call.query
+        limit = min(asked.limit, shapes.MAX_PAGE)
         if asked.fqn is None:
-            found = await self._groups.list(call.person, call.origin, asked.search or "", asked.limit, asked.offset)
+            found = await self._groups.list(call.person, call.origin, asked.search or "", limit, asked.offset)
         else:
-            found = await self._by_fqn(call, asked)
+            found = await self._by_fqn(call, asked.fqn, limit, asked.offset)
         data = [answers.group(view, self._tenant) for view in found.items]
         return shapes.GroupsAnswer(data=data, pagination=_pagination(found))
 
@@ -96,9 +97,8 @@ class Handlers:
 
     async def list_secrets(self, call: Call) -> shapes.SecretsAnswer:
         body: shapes.ListSecrets = call.body
-        limit, offset = 100 if body.limit is None else body.limit, body.offset or 0
-        if body.with_value and limit > shapes.MAX_VALUES_PAGE:
-            raise InvalidRequest(f"limit: {limit}; allowed with withValue: at most {shapes.MAX_VALUES_PAGE}")
+        most = shapes.MAX_VALUES_PAGE if body.with_value else shapes.MAX_PAGE
+        limit, offset = min(body.limit or 100, most), body.offset or 0
         found = await self._asked_for(call, body)
         page = found[offset : offset + limit]
         values = await self._revealed(call, page) if body.with_value else {}
@@ -152,13 +152,13 @@ class Handlers:
         notices = {key: self._groups.check_value(key, value) for key, value in (given or {}).items() if value is not None}
         return shapes.GroupAnswer(data=answers.group(view, self._tenant, notices))
 
-    async def _by_fqn(self, call: Call, asked: shapes.GroupsQuery) -> Page[GroupView]:
+    async def _by_fqn(self, call: Call, fqn: str, limit: int, offset: int) -> Page[GroupView]:
         """One or none, as a list; what the caller may not list is not there."""
-        tenant, _, name = (asked.fqn or "").partition(":")
+        tenant, _, name = fqn.partition(":")
         found: tuple[GroupView, ...] = ()
         if tenant == self._tenant and self._groups.may(call.person, Action.LIST, name):
             found = (await self._groups.get(call.person, name, call.origin),)
-        return Page(found[asked.offset : asked.offset + asked.limit], len(found), asked.limit, asked.offset)
+        return Page(found[offset : offset + limit], len(found), limit, offset)
 
     async def _put(self, call: Call, manifest: shapes.Manifest, *, dry_run: bool) -> tuple[GroupView, GroupView | None]:
         """The group afterwards, and before (None: it is new)."""

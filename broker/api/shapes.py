@@ -17,7 +17,7 @@ from contract.resources import ROLES
 
 PART = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 GROUP_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-MAX_PAGE = 1000
+MAX_PAGE = 1000  # who asks for more gets a page of this size; clients ask again until one is empty
 MAX_VALUES_PAGE = 100  # values are read one by one, and held in memory together
 MAX_TEXT = 512
 
@@ -27,7 +27,7 @@ Key = Annotated[str, Meta(pattern=PART, min_length=1, max_length=MAX_NAME)]
 Value = Annotated[str, Meta(max_length=wire.MAX_VALUE_BYTES)]
 Base64 = Annotated[str, Meta(max_length=wire.MAX_VALUE_BYTES // 3 * 4 + 4, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+Limit = Annotated[int, Meta(ge=1, le=10_000_000)]
 Offset = Annotated[int, Meta(ge=0, le=10_000_000)]
 Attribute = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.]{1,64}$")]
 Role = Literal[ROLES]  # type: ignore[valid-type]  # the four of contract.resources
@@ -118,7 +118,7 @@ class GroupsQuery(Request):
 
     limit: Limit = 100
     offset: Offset = 0
-    fqn: Annotated[str, Meta(max_length=2 * MAX_NAME + 2, pattern=r"^[A-Za-z0-9._:-]+$")] | None = None
+    fqn: Text | None = None  # one that no group can have finds none
     search: Annotated[str, Meta(max_length=256)] | None = None
     attributes: Annotated[list[Attribute], Meta(max_length=20)] | None = None  # taken, and all of them are given
 
@@ -158,7 +158,10 @@ class SecretVersion(Answer):
 
 
 class Secret(Answer):
-    """`value` is there for those who asked and may; `valueBase64` instead, when the value is not text."""
+    """`value` is there for those who asked and may; `valueBase64` instead, when the value is not text.
+
+    Who and when is told with the versions, as far as they reach back.
+    """
 
     id: str
     fqn: str
@@ -166,6 +169,10 @@ class Secret(Answer):
     secret_group_id: str
     value: str | None = None
     value_base64: str | None = msgspec.field(default=None, name="valueBase64")
+    created_by_subject: Subject | None = None
+    created_by: str | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
     secret_versions: list[SecretVersion] | None = None
 
 

@@ -61,7 +61,7 @@ def assemble(
         resources = ClusterResources(kube, index)
         live.on_object(Follower(index, live.catalog, held_from_api))
     elif manifests is not None and isinstance(live, FolderCatalog):
-        resources = folder = FolderResources(manifests, live)
+        resources = folder = FolderResources(manifests, live, index)
         live.on_object(Follower(index, live.catalog, folder.held))
     else:
         raise ValueError("a Kubernetes API or a folder of manifests is needed")

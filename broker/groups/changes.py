@@ -69,7 +69,8 @@ class Changes:
         def unlisted(held: Held) -> Edit:
             check(held)
             for other in held.pending:
-                self.pending.free(held, other, other.keys)
+                if not (other.whole and other.step is Step.DELETE):  # two may carry out one deletion: every step can be repeated
+                    self.pending.free(held, other, other.keys)
             left = [key for other in held.pending for key in other.doomed()]
             nonlocal found
             found = replace(found, keys=tuple(dict.fromkeys((*held.keys, *left))))

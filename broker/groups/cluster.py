@@ -93,7 +93,7 @@ class ClusterResources:
                     "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
                     "status": {"activity": merged(before, entries)},
                 }
-                await self._kube.patch(f"{COLLECTION}/{name}/status", made)
+                done = await self._kube.patch(f"{COLLECTION}/{name}/status", made)
             except Conflict:
                 continue
             except NotFound:
@@ -102,6 +102,7 @@ class ClusterResources:
                 problem = _meaning(error, "write the status of")
                 raise problem from None
             else:
+                await self._index.seen(name, str(done["metadata"].get("resourceVersion") or ""))
                 return
         raise Unavailable("the group's activity was written by others each time")
 

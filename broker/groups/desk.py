@@ -5,7 +5,8 @@ anything else, and again as each write would start from it (`_check`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -18,11 +19,12 @@ from broker.gate import Gate, name_of
 from broker.groups import activity as activities
 from broker.groups.changes import Changes, Check, Done
 from broker.groups.checks import notices_of
-from broker.groups.differences import conflict
+from broker.groups.differences import conflict, saved_conflict
 from broker.groups.held import Held
 from broker.groups.index import Index, State
 from broker.groups.model import Activity, DeletedKey, GroupView, KeyView, Notice
 from broker.groups.resources import Resources
+from broker.groups.saves import parts_of, saved_since
 from broker.groups.values import Values
 from broker.identity import Caller
 from broker.probes import Probes
@@ -36,7 +38,6 @@ from contract.values import SecretValue
 T = TypeVar("T")
 log = structlog.get_logger()
 REMEMBER_SECONDS = 3.0
-WRITES = ("create", "edit", "restore")  # activities that make a version
 
 
 class Desk:
@@ -87,10 +88,16 @@ class Desk:
         *,
         said: str | None = None,
         key: str | None = None,
+        going: bool = False,
     ) -> Held:
-        """The group as this replica knows it, for a caller who may do one of these. Raises what the denial means."""
+        """The group as this replica knows it, for a caller who may do one of these. Raises what the denial means.
+
+        `going`: also one that is being deleted.
+        """
         wanted = (needed,) if isinstance(needed, Action) else tuple(needed)
         known, held = self._known(group), self._index.held(group)
+        if known is None and going and held is not None and held.going:
+            known = self._gate.catalog.groups.get(group)
         if known is None or held is None or self._gate.actions(caller, known).isdisjoint(wanted):
             raise await self._gate.refusal(caller, said or wanted[0].value, group, key, origin, there=known is not None)
         return held
@@ -102,19 +109,27 @@ class Desk:
             return decision
         raise await self._gate.denied(action.value, fqn, secret, [decision], origin)
 
-    def _check(self, caller: Caller, needed: Action | frozenset[Action], expected: str | None) -> Check:
+    def _check(self, caller: Caller, needed: Action | frozenset[Action], expected: str | None, *, going: bool = False) -> Check:
         """Looks at the group as a write would start from it: roles may have changed a moment ago, and so may the group."""
         wanted = frozenset({needed}) if isinstance(needed, Action) else needed
 
         def check(held: Held) -> None:
             if not wanted <= self._gate.actions(caller, held.group):
                 raise Denied(DENIED_SENTENCE)
-            if held.half_made:
+            if held.half_made and not (going and held.going):
                 raise Conflict(f"secret group '{held.name}' is being made or deleted right now; try again in a moment")
-            if expected is not None and expected != held.version:
-                raise self._conflict(held, expected)
+            if expected is not None and parts_of(expected)[0] != held.version:
+                raise self._conflict(held, parts_of(expected)[0])
 
         return check
+
+    def _expect_values(self, held: Held, expected: str | None, keys: Collection[str]) -> None:
+        """Raises Conflict when somebody saved one of these keys since the caller looked."""
+        if expected is None:
+            return
+        since = [entry for entry in saved_since(held.activity, parts_of(expected)[1]) if entry.get("key") in keys]
+        if since:
+            raise saved_conflict(held, activities.decode(since)[::-1])
 
     def _conflict(self, held: Held, expected: str) -> Conflict:
         state: State | None = self._index.state(held.name, expected)
@@ -141,7 +156,7 @@ class Desk:
             store_fqn=store.fqn if store else None,
             keys=tuple(KeyView(key, str(ManagedSecret(self.tenant, held.name, key))) for key in sorted(held.keys)),
             collaborators=held.collaborators,
-            version=held.version,
+            version=held.shown,
             actions=self._gate.actions(caller, held.group) if actions is None else actions,
             created=held.created,
             created_by=held.created_by,
@@ -181,8 +196,8 @@ class Desk:
 
     async def _remember(
         self, caller: Caller, origin: Origin, group: str, entries: Sequence[tuple[str, str | None, str | None]], detail: str | None = None
-    ) -> None:
-        """Add to the group's activity. The audit log has it already, so a failure here is logged and fails nothing."""
+    ) -> list[Activity]:
+        """Add to the group's activity, and tell what. The audit log has it already, so a failure here is logged and fails nothing."""
         now = self._pending.now()
         made = [Activity(now, caller.name, action, key, version, origin.source, detail) for action, key, version in entries]
         try:
@@ -190,6 +205,7 @@ class Desk:
                 await self._resources.remember(group, made)
         except (BrokerError, TimeoutError) as error:
             log.warning("activity_not_written", group=group, error=type(error).__name__)
+        return made
 
     def _lock(self, group: str, key: str) -> asyncio.Lock:
         """Editors of one key take turns on this replica, so that `expected` means what it says."""
@@ -197,6 +213,11 @@ class Desk:
         if lock is None:
             lock = self._locks[group, key] = asyncio.Lock()
         return lock
+
+
+def after(held: Held, made: Sequence[Activity]) -> Held:
+    """The group with what was just done to it in its activity, for the answer."""
+    return replace(held, activity=tuple(activities.merged(held.activity, made)))
 
 
 def managed(fqn: Fqn) -> ManagedSecret:

@@ -18,7 +18,13 @@ def conflict(name: str, before: State | None, now: Held, activity: Sequence[Acti
         changes = tuple(f"{_time(entry)}: {entry.who}: {entry.action} {entry.key or ''}".rstrip() for entry in activity[:5])
     told = changes[:_SHOWN] + ((f"and {len(changes) - _SHOWN} more changes",) if len(changes) > _SHOWN else ())
     what = f": {'; '.join(told)}" if told else ""
-    return Conflict(f"secret group '{name}' was changed since you looked{what}. To fix: look again, then change it", told, now.version)
+    return Conflict(f"secret group '{name}' was changed since you looked{what}. To fix: look again, then change it", told, now.shown)
+
+
+def saved_conflict(now: Held, entries: Sequence[Activity]) -> Conflict:
+    """`entries`: values of it that were saved since, oldest first."""
+    changes = tuple(f"{_version(entry)} of '{entry.key}' was saved by {entry.who} at {_time(entry)}" for entry in entries)[-_SHOWN:]
+    return Conflict(f"{'; '.join(changes)} since you looked. To fix: look again, then change it", changes, now.shown)
 
 
 def share_detail(before: Iterable[Collaborator], after: Iterable[Collaborator]) -> str | None:
@@ -50,6 +56,10 @@ def _shared(before: Sequence[Collaborator], after: Sequence[Collaborator]) -> It
 def _by(activity: Sequence[Activity], actions: Sequence[str], key: str | None) -> str:
     entry = next((entry for entry in activity if entry.action in actions and entry.key == key), None)
     return "" if entry is None else f" by {entry.who} at {_time(entry)}"
+
+
+def _version(entry: Activity) -> str:
+    return "a new version" if entry.version is None else f"version {entry.version}"
 
 
 def _time(entry: Activity) -> str:

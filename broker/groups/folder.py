@@ -13,8 +13,10 @@ the new alone                              | after the manifest
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,7 +24,8 @@ from typing import Any, TypeVar
 from broker.errors import InvalidRequest, Misconfigured, Unavailable
 from broker.groups import durable
 from broker.groups.activity import merged
-from broker.groups.held import Held, collaborators_of, fingerprint, manager_of, time_of
+from broker.groups.held import Held, collaborators_of, fingerprint, last_change, manager_of, time_of
+from broker.groups.index import Index
 from broker.groups.intents import Intent, decode, encode
 from broker.groups.model import Activity, Collaborator
 from broker.groups.resources import Edit, Fresh, Stale
@@ -36,22 +39,30 @@ from service.manifests import BrokenFile, Manifest, read_file
 T = TypeVar("T")
 STATE = ".secret-groups"
 _LOCK = "lock"
+TRIES = 3  # to find a group whose file went while it was read
 _LONGEST_STEM = 255 - len(".secretgroup-.yaml.12345678.tmp")  # a file's name has at most 255 bytes, `durable`'s aside too
 
 
 class FolderResources:
-    """`live` reads the same folder."""
+    """`live` reads the same folder, and `index` follows it."""
 
     owned = True
 
-    def __init__(self, folder: Path, live: FolderCatalog) -> None:
-        self._folder, self._live = folder, live
+    def __init__(self, folder: Path, live: FolderCatalog, index: Index) -> None:
+        self._folder, self._live, self._index = folder, live, index
         self._writing = asyncio.Lock()
         self._lock: int | None = None
 
     async def read(self, name: str) -> Held | None:
-        file = self._file_of(name)
-        return None if file is None else await self._run(lambda: self._held(file, name))
+        """One that goes while it is read is not there; a file that cannot be read says why."""
+        for _ in range(TRIES):
+            file = self._file_of(name)
+            if file is None:
+                return None
+            with suppress(Stale):
+                return await self._run(partial(self._held, file, name))
+            self._live.look()  # what it held last is no base for a change, so the file is looked for again
+        raise Misconfigured(f"SecretGroup {name}: its file cannot be read as it is now. To fix: finish or correct the edit, then try again")
 
     async def create(self, fresh: Fresh) -> Held:
         async with self._writing:
@@ -79,13 +90,18 @@ class FolderResources:
             self._live.wrote(file)
 
     async def remember(self, name: str, entries: Sequence[Activity]) -> None:
-        def add() -> None:
+        def add() -> list[Mapping[str, Any]] | None:
             state = self._state(name)
-            if state or self._live.folder.files_of(GROUP, name):
-                self._put_state(name, state | {"activity": merged(state.get("activity") or (), entries)})
+            if not state and not self._live.folder.files_of(GROUP, name):
+                return None
+            activity = merged(state.get("activity") or (), entries)
+            self._put_state(name, state | {"activity": activity})
+            return activity
 
         async with self._writing:
-            await self._run(add)
+            activity = await self._run(add)
+            if activity is not None:  # the files that are watched say nothing of it
+                self._index.remember(name, tuple(activity))
 
     def pending(self) -> Iterable[str]:
         """Only for the folder's one writer. What is left of a group whose file was never made, or is gone, goes."""
@@ -157,6 +173,7 @@ class FolderResources:
         collaborators = collaborators_of(manifest)
         pending = decode(state.get("pending"))
         saved = None if path is None else datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        activity = tuple(entry for entry in state.get("activity") or () if isinstance(entry, dict))
         return Held(
             group=group,
             collaborators=collaborators,
@@ -165,9 +182,9 @@ class FolderResources:
             pending=pending,
             created=time_of(state.get("created")) or saved,
             created_by=state.get("created_by"),
-            updated=saved,
+            updated=max((time for time in (saved, last_change(activity)) if time is not None), default=None),
             managed_by=manager_of(manifest["metadata"]),
-            activity=tuple(entry for entry in state.get("activity") or () if isinstance(entry, dict)),
+            activity=activity,
         )
 
     def _make(self, file: str, fresh: Fresh, state: dict[str, Any]) -> None:

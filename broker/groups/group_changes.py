@@ -1,13 +1,14 @@
 """Groups made, shared and deleted."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from broker import audit
 from broker.audit import Line, Origin
 from broker.errors import Conflict, InvalidRequest
 from broker.gate import name_of
 from broker.groups.checks import ADMIN, check_group, check_keys, check_size, subject_of
-from broker.groups.desk import Desk
+from broker.groups.desk import Desk, after
 from broker.groups.differences import share_detail
 from broker.groups.held import Held
 from broker.groups.model import Collaborator, GroupView, NewGroup
@@ -34,15 +35,15 @@ class GroupChanges(Desk):
         if self._known(new.name) is not None or (GROUP, new.name) in self._gate.catalog.problems:
             raise Conflict(f"there is a secret group '{new.name}' already")
         if dry_run:
-            made = SecretGroup(new.name, store.name, tuple(new.secrets), {})
-            return self._view(caller, Held(made, collaborators, "", ""), ROLE_ACTIONS[ADMIN])
+            would, now = SecretGroup(new.name, store.name, tuple(new.secrets), {}), self._pending.now()
+            return self._view(caller, Held(would, collaborators, "", "", created=now, created_by=caller.name), ROLE_ACTIONS[ADMIN])
         name, keys = name_of(self.tenant, new.name), tuple(new.secrets)
         await self._announce(origin, said, name, [("create", key) for key in keys], new.name)
         done = await self._result(origin, said, name, self._changes.create(new.name, store.name, collaborators, new.secrets, caller.name))
         entries = [("create-group", None, None), *(("create", key, done.versions.get(key)) for key in keys)]
         await self._results(origin, new.name, entries[1:])
-        await self._remember(caller, origin, new.name, entries)
-        return self._view(caller, done.held)
+        made = await self._remember(caller, origin, new.name, entries)
+        return self._view(caller, after(done.held, made))
 
     async def set_collaborators(
         self,
@@ -71,10 +72,10 @@ class GroupChanges(Desk):
                 return (*admins, *wanted)
             raise InvalidRequest(f"collaborators: nobody would be {ADMIN}; allowed: one or more. To fix: name one")
 
-        after = made(before)
-        if dry_run or (expected is None and set(after) == set(before.collaborators)):
+        would = made(before)
+        if dry_run or (expected is None and set(would) == set(before.collaborators)):
             self._check(caller, Action.SHARE, expected)(before)
-            return self._view(caller, before)
+            return self._view(caller, replace(before, collaborators=would))
         name = name_of(self.tenant, group)
         await self._gate.record(origin, Line(Action.SHARE.value, name, audit.ALLOW, "ok"))
         check = self._check(caller, Action.SHARE, expected)
@@ -86,13 +87,17 @@ class GroupChanges(Desk):
         return self._view(caller, held)
 
     async def delete_group(self, caller: Caller, group: str, origin: Origin, *, expected: str | None = None, force: bool = False) -> None:
-        """Delete a group with its values (SHARE: its admins). `force`: also when the store fails; what stays there is in the audit log."""
-        held = await self._open(caller, Action.SHARE, group, origin, said="delete-group")
-        name, check = name_of(self.tenant, group), self._check(caller, Action.SHARE, expected)
-        await self._announce(origin, "delete-group", name, [("delete", key) for key in held.keys], group)
+        """Delete a group with its values (SHARE: its admins). `force`: also when the store fails; what stays there is in the audit log.
+
+        Again, while an earlier deletion waits for its store: that one is taken over.
+        """
+        held = await self._open(caller, Action.SHARE, group, origin, said="delete-group", going=True)
+        name, check = name_of(self.tenant, group), self._check(caller, Action.SHARE, None if held.going else expected, going=True)
+        keys = tuple(dict.fromkeys((*held.keys, *(key for other in held.pending for key in other.doomed()))))
+        await self._announce(origin, "delete-group", name, [("delete", key) for key in keys], group)
         left = await self._result(origin, "delete-group", name, self._changes.delete_group(group, check, caller.name, force=force))
         code = "ok" if left is None else left.code  # with `force`: what the store would not delete stays there
-        lines = [Line("delete", str(ManagedSecret(self.tenant, group, key)), audit.ALLOW, code, event="result") for key in held.keys]
+        lines = [Line("delete", str(ManagedSecret(self.tenant, group, key)), audit.ALLOW, code, event="result") for key in keys]
         await self._gate.record(origin, *lines)
 
     def _usable_store(self, wanted: str) -> SecretStore:

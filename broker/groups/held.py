@@ -1,6 +1,7 @@
 """A SecretGroup as it was read for a change: its rules, what is pending, who made it, and the marks that later writes are compared with.
 
-`version` is for people: it changes with store, keys and collaborators. `mark` is for writes: it changes with anything. Both are opaque.
+`version` changes with store, keys and collaborators; people get it as `shown`, which changes with values too. `mark` is for writes: it
+changes with anything. All are opaque.
 """
 
 import hashlib
@@ -10,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.groups.intents import Intent, decode
+from broker.groups.intents import Intent, Step, decode
 from broker.groups.model import Collaborator
+from broker.groups.saves import version_of
 from contract.keys import CREATED_BY, PENDING
 from contract.resources import SecretGroup, parse_group
 
@@ -51,6 +53,16 @@ class Held:
         return self.group.keys
 
     @property
+    def shown(self) -> str:
+        """The version, as people get it and give it back."""
+        return version_of(self.version, self.activity)
+
+    @property
+    def going(self) -> bool:
+        """Whether the group is being deleted."""
+        return any(found.whole and found.step is Step.DELETE for found in self.pending)
+
+    @property
     def half_made(self) -> bool:
         """Whether the group is only just coming, or going: nobody is shown it."""
         return any(found.whole for found in self.pending)
@@ -72,7 +84,7 @@ def held_from_api(manifest: Manifest) -> Held:
         pending=decode(notes.get(PENDING)),
         created=created,
         created_by=notes.get(CREATED_BY),
-        updated=_last_change(activity) or created,
+        updated=last_change(activity) or created,
         managed_by=manager_of(metadata),
         activity=activity,
     )
@@ -108,6 +120,6 @@ def time_of(text: Any) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _last_change(activity: tuple[Mapping[str, Any], ...]) -> datetime | None:
+def last_change(activity: tuple[Mapping[str, Any], ...]) -> datetime | None:
     times = [time_of(entry.get("time")) for entry in activity if entry.get("action") != "reveal"]
     return max((time for time in times if time is not None), default=None)

@@ -9,9 +9,9 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from broker.groups.held import Held, Manifest
+from broker.groups.held import Held, Manifest, last_change
 from broker.groups.model import Collaborator
 from contract.catalog import GROUP, Catalog
 from contract.resources import SecretGroup
@@ -49,6 +49,12 @@ class Index:
             self._keep(known)
         self._held[held.name] = held
         self._wake(held.name)
+
+    def remember(self, name: str, activity: tuple[Manifest, ...]) -> None:
+        """What people did with a group, where no watch brings it."""
+        known = self._held.get(name)
+        if known is not None:
+            self._held[name] = replace(known, activity=activity, updated=last_change(activity) or known.updated)
 
     def remove(self, name: str) -> None:
         known = self._held.pop(name, None)

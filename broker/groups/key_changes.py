@@ -11,15 +11,17 @@ from broker.groups import activity as activities
 from broker.groups.changes import UNDO_FOR
 from broker.groups.pending import each
 from broker.groups.checks import check_keys, check_size, notices_of
-from broker.groups.desk import WRITES, Desk
+from broker.groups.desk import Desk, after
 from broker.groups.held import Held
 from broker.groups.model import DeletedKey, GroupView, Written
+from broker.groups.saves import WRITES
 from broker.identity import Caller
 from contract.access import Action
 from contract.fqn import ManagedSecret
 from contract.values import SecretValue
 
 NEW = ""  # `expected` of put_key: the key must not be there yet
+NO_KEY = ""  # in place of a key's name: the whole group
 WRITE = "write"  # what a denied write is called: it is not known whether it would have created or edited
 
 
@@ -47,10 +49,19 @@ class KeyChanges(Desk):
         await self._open(caller, (Action.EDIT, Action.CREATE), group, origin, said=WRITE)
         check_keys(secrets)
         check_size(*(value for value in secrets.values() if value is not None))
+        if expected is None:
+            return await self._updated(caller, group, secrets, origin, None)
+        async with self._lock(group, NO_KEY):  # of two at the same moment the second learns what the first saved
+            return await self._updated(caller, group, secrets, origin, expected)
+
+    async def _updated(
+        self, caller: Caller, group: str, secrets: Mapping[str, SecretValue | None], origin: Origin, expected: str | None
+    ) -> GroupView:
         held = await self._pending.fresh(group)
         plan = await self._planned(caller, held, secrets, origin)
         check = self._check(caller, plan.needed, expected)
         check(held)
+        self._expect_values(held, expected, {*plan.edited, *plan.removed})
         if not plan.steps:
             return self._view(caller, held)
         await self._announce(origin, None, "", plan.steps, group)
@@ -61,8 +72,8 @@ class KeyChanges(Desk):
             self._changes.apply(group, check, caller.name, new=plan.new, edited=plan.edited, removed=plan.removed),
         )
         entries = [(action, key, done.versions.get(key)) for action, key in plan.steps]
-        await self._remember(caller, origin, group, entries)
-        return self._view(caller, done.held)
+        made = await self._remember(caller, origin, group, entries)
+        return self._view(caller, after(done.held, made))
 
     async def delete_key(
         self, caller: Caller, group: str, key: str, origin: Origin, *, expected: str | None = None, undo: bool = False, force: bool = False
@@ -77,7 +88,12 @@ class KeyChanges(Desk):
         if key not in held.keys:
             await self._gate.record(origin, Line("delete", name_of(self.tenant, group, key), audit.ALLOW, "not_found"))
             raise NotFound(f"group '{group}' has no such key")
-        name, check = str(secret), self._check(caller, Action.EDIT, expected)
+        name = str(secret)
+
+        def check(now: Held) -> None:
+            self._check(caller, Action.EDIT, expected)(now)
+            self._expect_values(now, expected, {key})
+
         due = self._pending.now() + UNDO_FOR if undo else None
         await self._gate.record(origin, Line("delete", name, audit.ALLOW, "ok"))
 

@@ -6,9 +6,9 @@ from broker import audit
 from broker.audit import Line, Origin
 from broker.errors import Unsupported
 from broker.gate import name_of
-from broker.groups.desk import WRITES
 from broker.groups.model import Activity, GroupView, Page, StoreView, Versions, VersionView
 from broker.groups.reveals import Reveals
+from broker.groups.saves import WRITES
 from broker.identity import Caller
 from broker.stores.store import StoredVersion
 from contract.access import Action
@@ -21,8 +21,8 @@ class Looks(Reveals):
     """Part of the service: what is shown."""
 
     async def list(self, caller: Caller, origin: Origin, search: str = "", limit: int = 100, offset: int = 0) -> Page[GroupView]:
-        """The groups that the caller may LIST, by name. `search`: words that the name, the store or a key must hold, any case."""
-        words = search[:MAX_SEARCH].lower().split()
+        """The groups that the caller may LIST, by name. `search`: words that name, store or a key must hold, in any case; or an FQN."""
+        words = _words(search[:MAX_SEARCH].lower(), self.tenant.lower())
         found = [name for name in self._index.names() if self._shown(caller, name, words)]
         await self._gate.record(origin, Line(Action.LIST.value, f"{SCHEME}{self.tenant}:*", audit.ALLOW, "ok"))
         views = [self._view(caller, held) for name in found[offset : offset + limit] if (held := self._index.held(name)) is not None]
@@ -71,6 +71,12 @@ class Looks(Reveals):
         if Action.LIST not in self._gate.actions(caller, self._known(name)):
             return False
         return not words or all(word in self._index.text(name) for word in words)
+
+
+def _words(search: str, tenant: str) -> tuple[str, ...]:
+    """An FQN, as it is copied from a pod or a page, is its parts."""
+    found = (word.removeprefix(SCHEME) for word in search.split())
+    return tuple(part for word in found for part in (word.split(":")[1:] if word.startswith(f"{tenant}:") else [word]))
 
 
 def _version_view(stored: StoredVersion, author: Activity | None, current: bool) -> VersionView:

@@ -15,7 +15,7 @@ from contract.resources import SecretStore
 from contract.values import SecretValue
 
 T = TypeVar("T")
-_OURS = (NotFound, InvalidRequest, TooLarge, Unsupported)  # said about the request, not about the store
+_OURS = (NotFound, InvalidRequest, TooLarge, Unsupported)  # said about the request, not about the store (but see `write`)
 
 
 class Values:
@@ -49,6 +49,8 @@ class Values:
     async def write(self, store: SecretStore, path: str, value: SecretValue) -> str:
         try:
             return await self._call(store, lambda client: client.write(path, value))
+        except NotFound as error:  # what a store says of its own address, or of a mount that is not there
+            raise StoreFailed(error.message, error) from None
         finally:
             self._reads.forget(store, path)
 

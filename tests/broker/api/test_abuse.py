@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from broker.api.ids import group_id, secret_id
+from broker.audit import AuditFailed
 from tests.broker.api.conftest import API, CANARY
 from tests.broker.world import PATH
 
@@ -74,6 +75,30 @@ async def test_several_authorizations(site, headers):
     assert CANARY.encode() not in answer
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("PATCH", "/secret-groups", 405), ("GET", "/secrets", 405), ("GET", "/nothing", 404), ("GET", "", 404)]
+)
+async def test_errors_have_one_shape_where_there_is_no_operation_too(site, method, path, status):
+    found, answer = await site.call("admin", method, path)
+    assert (found, answer["statusCode"], answer["code"], set(answer)) == (status, status, "bad_request", {"statusCode", "message", "code"})
+
+
+async def test_a_crash_and_an_audit_log_that_cannot_be_written_have_that_shape(site, monkeypatch):
+    async def crash(*_, **__):
+        raise RuntimeError("CANARY")
+
+    monkeypatch.setattr(site.world.groups, "get", crash)
+    status, answer = await site.call("admin", "GET", f"/secret-groups/{PAYMENTS}")
+    assert (status, answer["statusCode"], answer["code"], "CANARY" in str(answer)) == (500, 500, "internal", False)
+
+    async def full(*_, **__):
+        raise AuditFailed
+
+    monkeypatch.setattr(site.world.audit, "write", full)
+    status, answer = await site.call("admin", "GET", "/secret-groups")
+    assert (status, answer["statusCode"], answer["code"]) == (500, 500, "unavailable")
+
+
 async def test_headers_of_proxies_change_nothing(site):
     """Who asks is the token, from where is the connection, and which host is what it says only where nothing depends on it."""
     headers = {
@@ -132,7 +157,17 @@ async def test_bodies(site, body, status, logs, caplog):
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=1001", "limit=x", "limit=1&limit=2", "offset=-1", "unknown=1", "limit=1e3", "limit=%F0%9F", "search=" + "x" * 600],
+    [
+        "limit=0",
+        "limit=10000001",
+        "limit=x",
+        "limit=1&limit=2",
+        "offset=-1",
+        "unknown=1",
+        "limit=1e3",
+        "limit=%F0%9F",
+        "search=" + "x" * 600,
+    ],
 )
 async def test_queries(site, query):
     status, answer = await site.call("admin", "GET", f"/secret-groups?{query}")

@@ -280,6 +280,58 @@ async def test_what_is_wrong_with_a_store_is_told_to_those_who_may_act(cluster):
     assert (seen.healthy, seen.problem) == (False, None)
 
 
+async def test_a_deletion_that_waits_for_its_store_can_be_forced(cluster):
+    """By those who might have deleted the group, also while another broker still tries; for everyone else it is gone."""
+    one, two = await cluster.replica(), await cluster.replica()
+    delete = cluster.store.delete
+    tried = asyncio.Event()
+
+    async def down(path, version=None):
+        tried.set()
+        raise Unavailable("SecretStore main: does not answer")
+
+    cluster.store.delete = down
+    with pytest.raises(StoreFailed, match="cannot be used any more"):
+        await one.groups.delete_group(ADMIN, "payments", ORIGIN)
+    await until(lambda: two.parts.index.held("payments").half_made)
+    for replica in (one, two):
+        with pytest.raises(Denied):
+            await replica.groups.get(ADMIN, "payments", ORIGIN)
+        with pytest.raises(Denied):
+            await replica.groups.delete_group(EDITOR, "payments", ORIGIN, force=True)
+    with pytest.raises(StoreFailed):
+        await two.groups.delete_group(ADMIN, "payments", ORIGIN)
+    await two.groups.delete_group(ADMIN, "payments", ORIGIN, force=True)
+    assert "payments" not in cluster.api.objects["secretgroups"]
+    last = [json.loads(line) for line in two.audit_path.read_text().splitlines()][-1]
+    assert (last["event"], last["action"], last["code"]) == ("result", "delete", "unavailable")
+    cluster.store.delete = delete
+
+
+async def test_a_store_that_finds_nothing_where_it_should_write_has_failed(cluster):
+    """404 is what the caller may know of a key; what is wrong with the store's address is not about the key."""
+    one = await cluster.replica()
+
+    async def nowhere(path, value):
+        raise NotFound("SecretStore main: no such mount")
+
+    cluster.store.write = nowhere
+    with pytest.raises(StoreFailed, match="no such mount"):
+        await one.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    assert ("FRESH" in spec(cluster)["keys"], pending(cluster)) == (False, [])
+
+
+async def test_a_value_that_was_saved_on_another_replica_is_a_conflict(cluster):
+    one, two = await cluster.replica(), await cluster.replica()
+    looked = await one.groups.get(EDITOR, "payments", ORIGIN)
+    secrets = dict.fromkeys((key.key for key in looked.keys), None)
+    made = await one.groups.update(EDITOR, "payments", secrets | {"DB_PASSWORD": VALUE}, ORIGIN, expected=looked.version)
+    with pytest.raises(Conflict, match="version 3 of 'DB_PASSWORD' was saved by editor"):
+        await two.groups.update(ADMIN, "payments", secrets | {"DB_PASSWORD": SecretValue(b"x")}, ORIGIN, expected=looked.version)
+    await two.groups.update(ADMIN, "payments", secrets | {"DB_PASSWORD": SecretValue(b"x")}, ORIGIN, expected=made.version)
+    assert cluster.store.values[PATH] == [b"old", b"new", VALUE.reveal(), b"x"]
+
+
 async def test_an_author_that_finishes_while_it_is_taken_back(cluster):
     """Repair makes the change its own before it deletes a value: its author cannot list a key whose value is on its way out."""
     now = Now()

@@ -7,7 +7,7 @@ import os
 import pytest
 import yaml
 
-from broker.errors import Conflict, InvalidRequest, Misconfigured
+from broker.errors import Conflict, InvalidRequest, Misconfigured, NotFound
 from broker.groups import durable
 from broker.groups.model import Collaborator, NewGroup
 from contract.values import SecretValue
@@ -122,6 +122,31 @@ async def test_what_is_written_is_seen_at_once(world):
     assert "FRESH" in world.catalog.groups["payments"].keys
     await world.groups.delete_group(ADMIN, "payments", ORIGIN)
     assert "payments" not in world.catalog.groups
+
+
+async def test_a_file_that_goes_while_it_is_read(world, monkeypatch):
+    """The group is not there any more: that is an answer, not a crash."""
+    await world.groups.create(MAKER, NewGroup("billing", "main", (), {"A": VALUE}), ORIGIN)
+    file = world.folder / "secretgroup-billing.yaml"
+    held = world.parts.resources._held
+
+    def gone(*arguments):
+        file.unlink(missing_ok=True)
+        return held(*arguments)
+
+    monkeypatch.setattr(world.parts.resources, "_held", gone)
+    with pytest.raises(NotFound):
+        await world.groups.put_key(MAKER, "billing", "A", VALUE, ORIGIN)
+
+
+async def test_a_file_in_the_middle_of_an_edit_by_hand(world):
+    """It stays in force as it was, and is no base for a change."""
+    file = world.folder / "all.yaml"
+    file.write_text(file.read_text() + "\n--- {unfinished")
+    world.live.look()
+    assert (await world.groups.get(ADMIN, "payments", ORIGIN)).name == "payments"
+    with pytest.raises(Misconfigured, match="its file cannot be read as it is now"):
+        await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
 
 
 async def test_a_link_is_not_written(world):
