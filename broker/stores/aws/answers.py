@@ -8,13 +8,14 @@ from broker.stores.aws.names import MANAGED_FIX, is_arn, is_managed
 from broker.stores.store import Stored
 from contract.values import SecretValue
 
+_FIX = "To fix: is the endpoint that of the service?"
 SUFFIX = len("-AbCdEf")  # what Secrets Manager puts behind the name in an ARN
 
 
 def parameter_of(place: str, name: str, version: str | None, entry: Any) -> Stored:
     """Raises Malformed. `version` is a number that must be the answer's, or a label, which the answer does not repeat."""
     if not isinstance(entry, dict):
-        raise Malformed(f"{place}: the answer has no Parameter")
+        raise Malformed(f"{place}: the answer has no Parameter. {_FIX}")
     if name not in (entry.get("Name"), entry.get("ARN")):
         raise Malformed(f"{place}: the answer is of another parameter")
     found = number_of(place, entry)
@@ -32,6 +33,8 @@ def number_of(place: str, entry: dict[str, Any]) -> str:
 
 def secret_of(place: str, name: str, entry: dict[str, Any]) -> Stored:
     """Raises Malformed, and InvalidRequest for a managed secret that was reached by an ARN."""
+    if not entry.get("Name") and not entry.get("ARN"):  # a page of HTML, half a document: botocore finds nothing in it
+        raise Malformed(f"{place}: the answer names no secret. {_FIX}")
     if not is_of(name, entry):
         raise Malformed(f"{place}: the answer is of another secret")
     if is_arn(name) and is_managed(str(entry.get("Name"))):

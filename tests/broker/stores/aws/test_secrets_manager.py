@@ -155,7 +155,7 @@ async def test_an_arn_that_leads_to_a_managed_secret_gives_nothing(manager: Secr
         ({"Name": PATH, "VersionId": UUID, "SecretString": ["canary"]}, "the answer has no text in SecretString"),
         ({"Name": PATH, "VersionId": UUID, "SecretString": "canary\udfff"}, "the answer has no text in SecretString"),
         ({"Name": PATH, "VersionId": UUID, "SecretBinary": "canary!"}, "the answer cannot be read"),
-        ({}, "the answer is of another secret"),
+        ({}, r"the answer names no secret\. To fix: is the endpoint that of the service\?"),
         ("canary", "the answer cannot be read"),
     ],
 )
