@@ -4,6 +4,7 @@
     2f1c9a...  <base64 of 32 bytes>      a name and a key
     <base64 of 32 bytes>                 a key alone: its name is a fingerprint of it
 
+64 hex digits are as good as base64, and a file may be the 32 bytes of one key and nothing else, as a random generator gives them.
 Decides what a key file may hold and how it is replaced so that a kill at any moment leaves the old file or the new one. What
 the keys encrypt is decided in `stores.sealing`. Names of keys are not secret; keys are in no message and no repr.
 """
@@ -23,8 +24,9 @@ from broker.errors import Misconfigured
 
 KEY_BYTES = 32  # AES-256
 MAX_FILE_BYTES = 64 * 1024  # some 700 keys: a rotation a week for 13 years without one clean-up
-LINE_FORM = "each line '<name> <base64 of 32 bytes>' or the base64 alone"
+LINE_FORM = "each line '<name> <base64 of 32 bytes>' or the base64 alone, or the 32 bytes and nothing else"
 
+_HEX = re.compile(rb"[0-9A-Fa-f]{64}")  # as base64 it would be 48 bytes
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -88,6 +90,8 @@ def load_keyring(file: Path) -> Keyring:
 
 
 def _parse(content: bytes, file: Path) -> Keyring:
+    if len(content) == KEY_BYTES and not _is_text(content):
+        return Keyring([Key(content)])
     keys: list[Key] = []
     for number, line in enumerate(content.splitlines(), start=1):
         words = line.split()
@@ -104,9 +108,18 @@ def _parse(content: bytes, file: Path) -> Keyring:
     return Keyring(keys)
 
 
+def _is_text(content: bytes) -> bool:
+    """What random bytes are not, but for one in a hundred million; a passphrase, which would be a weak key, always is."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _key(words: list[bytes]) -> Key | None:
     try:
-        material = binascii.a2b_base64(words[-1], strict_mode=True)
+        material = bytes.fromhex(words[-1].decode()) if _HEX.fullmatch(words[-1]) else binascii.a2b_base64(words[-1], strict_mode=True)
     except binascii.Error:
         return None
     if len(words) > 2 or len(material) != KEY_BYTES:

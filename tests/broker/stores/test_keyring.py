@@ -11,6 +11,7 @@ from broker.errors import Misconfigured
 from broker.keyring import Key, Keyring, create_keyring, load_keyring, replace_keyring, rotating
 
 ONE, TWO = b"\x01" * 32, b"\x02" * 32
+RANDOM = bytes(range(240, 256)) + b" \n\r\t#" + bytes(11)  # begins as no text can; blanks and ends of lines are part of it
 TEXT_ONE, TEXT_TWO = b64encode(ONE).decode(), b64encode(TWO).decode()
 
 
@@ -24,8 +25,28 @@ def test_names_and_bare_keys_are_read_the_first_is_current(key_file: Path) -> No
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(RANDOM.hex().encode(), id="hex"),
+        pytest.param(b"name " + RANDOM.hex().upper().encode() + b"\n", id="named-hex"),
+        pytest.param(RANDOM, id="the-bytes-alone"),
+    ],
+)
+def test_a_key_as_other_tools_write_it(key_file: Path, content: bytes) -> None:
+    """`openssl rand -hex 32`, `openssl rand 32`: read here, and written as text by the next rotation."""
+    key_file.write_bytes(content)
+    ring = load_keyring(key_file)
+    assert ring.current.material == RANDOM
+    replace_keyring(key_file, ring.with_current(Key(ONE)))
+    assert [key.material for key in load_keyring(key_file).keys] == [ONE, RANDOM]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
+        pytest.param("a passphrase of 32 characters !!", "line 1: not a key", id="passphrase"),
+        pytest.param("\u00e9\u00e8 passphrase of 32 bytes i \u00fc", "line 1: not a key", id="passphrase-not-ascii"),
+        pytest.param("0" * 63, "line 1: not a key", id="hex-cut-short"),
         pytest.param("", "holds no key", id="empty"),
         pytest.param("# only a comment\n", "holds no key", id="comment"),
         pytest.param(TEXT_ONE[:-4], "line 1: not a key", id="cut-short"),
