@@ -5,9 +5,12 @@ Blocking; the caller runs it in a thread.
 
 import fcntl
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
+
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)  # as `write` names them
 
 
 class Edited(Exception):
@@ -54,6 +57,13 @@ def remove(path: Path, seen: bytes) -> None:
         raise Edited
     path.unlink()
     _sync(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a writer that was killed left aside. Only for who is the folder's one writer, before it writes. Raises OSError."""
+    for path in folder.iterdir():
+        if _ASIDE.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def lock(path: Path) -> int | None:

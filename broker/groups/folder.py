@@ -252,6 +252,9 @@ class FolderResources:
         if self._lock is None:
             (self._folder / STATE).mkdir(mode=0o700, exist_ok=True)
             self._lock = durable.lock(self._folder / STATE / _LOCK)
+            if self._lock is not None:
+                for folder in (self._folder, self._folder / STATE):
+                    durable.sweep(folder)
         if self._lock is None:
             raise Unavailable(f"another broker writes the folder {self._folder}. To fix: stop it, or send the request to it")
 

@@ -149,6 +149,18 @@ async def test_a_file_in_the_middle_of_an_edit_by_hand(world):
         await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
 
 
+async def test_what_a_killed_writer_left_aside_goes_with_the_first_write(world):
+    """By its name: files of others stay, also hidden ones."""
+    state = world.folder / ".secret-groups"
+    state.mkdir()
+    left = [world.folder / ".all.yaml.0123abcd.tmp", state / ".payments.json.89abcdef.tmp"]
+    others = [world.folder / ".notes.tmp", world.folder / "x.0123abcd.tmp", state / "x.json"]
+    for file in (*left, *others):
+        file.write_text("{}")
+    await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    assert ([file.exists() for file in left], [file.exists() for file in others]) == ([False] * 2, [True] * 3)
+
+
 async def test_a_link_is_not_written(world):
     """A ConfigMap's volume is made of links: writing one would part it from its source."""
     (world.folder / "real").mkdir()
