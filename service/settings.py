@@ -18,6 +18,7 @@ from contract.resources import SUBJECT_FORM, is_subject
 
 T = TypeVar("T")
 PREFIX = "TFY_SECRET_"
+_USERINFO = re.compile(r"(?<=//)\S*@")  # of a URL: a password may stand there, and faults are printed
 _BETWEEN_SUBJECTS = re.compile(r",|\s(?=\s*(?:user|team|serviceaccount|namespace):)")
 
 
@@ -63,7 +64,7 @@ class Reader:
                 raise ValueError("it must be given")
             return setting.parse(text)
         except ValueError as error:
-            found = "nothing" if setting.name not in self._environ else f"'{text}'"
+            found = "nothing" if setting.name not in self._environ else f"'{_USERINFO.sub('...@', text)}'"
             self.faults.append(f"{setting.name}: found {found}; {error}")
             return None  # type: ignore[return-value]  # finish() raises before anyone reads it
 

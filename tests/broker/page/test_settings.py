@@ -62,6 +62,13 @@ def test_a_fault(environ, fault):
     assert fault in faults(environ)
 
 
+@pytest.mark.parametrize("password", ["CANARY", "CAN/CANARY", "CAN@CANARY", "?CANARY#"])
+def test_a_fault_repeats_no_password_of_a_url(password):
+    (found,) = faults({"TFY_SECRET_PUBLIC_URL": f"https://me:{password}@acme.example"})
+    assert found.startswith("TFY_SECRET_PUBLIC_URL: found 'https://...@acme.example'; allowed: an https URL")
+    assert "CANARY" not in found
+
+
 def test_every_fault_at_once():
     found = faults({"TFY_SECRET_OIDC_ISSUER": "https://id.acme.example", "TFY_SECRET_OIDC_SCOPES": "", "TFY_SECRET_SESSION_MINUTES": "x"})
     assert [fault.partition(":")[0] for fault in found] == [
