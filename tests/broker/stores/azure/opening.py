@@ -15,6 +15,7 @@ from contract.resources import SecretStore
 from tests.broker.stores.azure.server import CLIENT, TENANT, KeyVaultServer
 
 QUICK = Patience(connect=1.0, total=2.0, gone=2.0, back=2.0, poll=0.005)
+PATIENT = Patience(connect=20.0, total=30.0, gone=20.0, back=20.0, poll=0.005)  # where nothing is meant to time out, on any machine
 
 
 def environment(server: KeyVaultServer, folder: Path) -> dict[str, str]:
@@ -46,7 +47,7 @@ async def azure(folder: Path) -> AsyncIterator[AzureKeyVault]:
     """For the conformance suite."""
     authority = trustme.CA()
     async with KeyVaultServer(authority) as server:
-        client = key_vault(server.url, authority, environment(server, folder))
+        client = key_vault(server.url, authority, environment(server, folder), patience=PATIENT)
         try:
             yield client
         finally:
