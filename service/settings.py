@@ -64,7 +64,7 @@ class Reader:
                 raise ValueError("it must be given")
             return setting.parse(text)
         except ValueError as error:
-            found = "nothing" if setting.name not in self._environ else f"'{_USERINFO.sub('...@', text)}'"
+            found = "nothing" if setting.name not in self._environ else f"'{_USERINFO.sub('...@', text or '')}'"
             self.faults.append(f"{setting.name}: found {found}; {error}")
             return None  # type: ignore[return-value]  # finish() raises before anyone reads it
 
