@@ -77,7 +77,11 @@ class Admission:
                 {"apiVersion": review.apiVersion, "kind": "AdmissionReview", "response": {"uid": review.request.uid, "allowed": True}}
             )
         decision: Decision = Reject((problem,)) if problem else await self._decide(review)
-        encoded = answer(review, decision)
+        try:
+            encoded = answer(review, decision)
+        except Exception as error:  # noqa: BLE001 - what cannot be written as JSON must not end without an answer
+            decision = _crash(review, error)
+            encoded = answer(review, decision)
         self._count(review, decision, start)
         return encoded
 
@@ -90,8 +94,7 @@ class Admission:
             namespace = review.request.namespace or (pod.metadata and pod.metadata.namespace) or "default"
             return self._once_ready(await self._with_config_maps(pod, namespace, await self._plan(pod, namespace)))
         except Exception as error:  # noqa: BLE001 - as the docstring says
-            log.error("review_crashed", uid=review.request.uid, **describe(error))  # noqa: TRY400 - a message could quote the pod
-            return crashed()
+            return _crash(review, error)
 
     async def _plan(self, pod: Pod, namespace: str) -> Decision:
         cluster = self._cluster()
@@ -138,6 +141,11 @@ class Admission:
             log.info("pod_refused", reasons=[problem.reason.value for problem in decision.problems], **_names(review))
         elif isinstance(decision, Inject):
             log.debug("pod_injected", references=decision.references, **_names(review))
+
+
+def _crash(review: Review | RawReview, error: Exception) -> Reject:
+    log.error("review_crashed", uid=review.request.uid, **describe(error))
+    return crashed()
 
 
 def _names(review: Review | RawReview) -> dict[str, str | None]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contract import keys
+from contract.fqn import SCHEME
 from webhook.files import WantedFile, parse_files
 from webhook.modes import MODES
 from webhook.pod import Pod, PodSpec
@@ -115,7 +116,17 @@ def _command(place: str, value: str, problems: list[Problem]) -> tuple[str, ...]
         fix = """write e.g. '["/app", "--serve"]'"""
         problems.append(Problem(place, Reason.BAD_ANNOTATION, f"'{value}'", "a JSON list of strings, the program first", fix))
         return ()
+    if not all(_can_be_a_word(word) for word in words):
+        found, allowed = "a word with NUL or half of a surrogate pair", "words that a process can be started with"
+        problems.append(Problem(place, Reason.BAD_ANNOTATION, found, allowed, "remove \\u0000 and single \\ud800 to \\udfff"))
+        return ()
+    problems += [Problem.in_command_line(place, word) for word in words if SCHEME in word][:MAX_TOLD]
     return tuple(words)
+
+
+def _can_be_a_word(word: str) -> bool:
+    """JSON can say in text what no argument of a process, and no other JSON of ours, can hold."""
+    return "\0" not in word and not any("\ud800" <= letter <= "\udfff" for letter in word)
 
 
 def _position(place: str, value: str, problems: list[Problem]) -> tuple[str, str]:

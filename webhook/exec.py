@@ -5,7 +5,7 @@ entries that name one of them in `$(VAR)`, the command, exec probes and exec hoo
 would fill with the empty value, becomes a mark that the launcher fills in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from contract import keys
@@ -59,12 +59,10 @@ class Exec:
                         target.place, Reason.NAME_TAKEN, found, f"nothing at {keys.EXEC_MOUNT}, which mode exec needs", "mount it elsewhere"
                     )
                 )
-        for place, _, words in target.container.words():
+        for place, words in self._words(target):
             if any(f"({keys.PLACEHOLDER}" in word for word in words):
                 found = f"'({keys.PLACEHOLDER}...' in a word of the command"
-                findings.tell(
-                    Problem(f"{target.place}.{place}", Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)")
-                )
+                findings.tell(Problem(place, Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)"))
         self._find_dependents(target, findings)
         self._check_command(target, findings)
 
@@ -83,6 +81,14 @@ class Exec:
         for _, path, words in target.container.exec_hooks():
             operations += _wrap(f"{target.pointer}/{path}", words, set())  # the kubelet expands nothing in a hook, so neither do we
         return operations
+
+    def _words(self, target: Target) -> Iterator[tuple[str, Sequence[str]]]:
+        """Every list of words that the author wrote, and where."""
+        for place, _, words in target.container.words():
+            yield f"{target.place}.{place}", words
+        name = target.container.name
+        if name in self.commands:
+            yield f"metadata.annotations[{keys.COMMAND_OF}{name}]", self.commands[name]
 
     def _find_dependents(self, target: Target, findings: Findings) -> None:
         references = {reference.entry: reference.template for reference in target.references}
@@ -106,6 +112,9 @@ class Exec:
     def _check_command(self, target: Target, findings: Findings) -> None:
         """The container has a command, the author says one, or its image has to be asked."""
         container = target.container
+        if container.command and container.name in self.commands:
+            annotation = f"metadata.annotations[{keys.COMMAND_OF}{container.name}]"
+            findings.tell(f"{annotation}: not used, since {target.place}.command says what is started; remove one of the two")
         if container.command or container.name in self.commands:
             return
         known = self.images.known.get(container.image or "")
@@ -133,16 +142,16 @@ class Exec:
         operations = _mark(f"{target.pointer}/args", container.args, names)
         if container.command:
             return [*operations, *_wrap(where, container.command, names)]
-        words, cmd = self._launched(container)
+        words, cmd = self._launched(container, names)
         operations.append({"op": "add", "path": where, "value": [*LAUNCH, *words]})
         if not container.args and cmd:
             operations.append({"op": "add", "path": f"{target.pointer}/args", "value": list(cmd)})
         return operations
 
-    def _launched(self, container: Container) -> tuple[list[str], tuple[str, ...]]:
-        """Command and arguments of a container that says no command; an image's words are not subject to `$(VAR)`."""
+    def _launched(self, container: Container, names: set[str]) -> tuple[list[str], tuple[str, ...]]:
+        """Command and arguments of a container that says no command; an image's words are not subject to `$(VAR)`, the author's are."""
         if container.name in self.commands:
-            return list(self.commands[container.name]), ()
+            return [marked(word, names) for word in self.commands[container.name]], ()
         image = self.images.known[container.image or ""]
         assert isinstance(image, Entrypoint)  # noqa: S101 - `check` has refused the others
         start = argv(Entrypoint(image.escaped().entrypoint, ()), None, None)

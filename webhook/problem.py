@@ -51,6 +51,12 @@ class Problem:
     def of_fqn(cls, place: str, error: FqnError) -> "Problem":
         return cls(place, Reason.MALFORMED_REFERENCE, f"'{error.found}'", error.allowed, error.fix)
 
+    @classmethod
+    def in_command_line(cls, place: str, word: str) -> "Problem":
+        """A reference in a word of a command: the process would get the name."""
+        fix = "put the reference in an env variable and write $(NAME) here"
+        return cls(place, Reason.NOT_DELIVERABLE, f"'{shorten(word)}'", "no reference in a command line", fix)
+
     def __str__(self) -> str:
         end = "" if self.fix.endswith("?") else "."
         return f"{self.place}: found {shorten(self.found, self.room)}; allowed: {self.allowed}.\nTo fix: {self.fix}{end}"

@@ -107,10 +107,7 @@ def find_undeliverable(spec: PodSpec, findings: Findings) -> None:
             for field, _, words in container.words():
                 for word in words:
                     if SCHEME in word:
-                        fix = "put the reference in an env variable and write $(NAME) here"
-                        findings.tell(
-                            Problem(f"{place}.{field}", Reason.NOT_DELIVERABLE, f"'{shorten(word)}'", "no reference in a command line", fix)
-                        )
+                        findings.tell(Problem.in_command_line(f"{place}.{field}", word))
             for entry in (container.env or ()) if kind == "ephemeralContainers" else ():
                 if entry.value and SCHEME in entry.value:
                     fix = "put the reference in a container of the pod, and debug with --share-processes"

@@ -11,7 +11,7 @@ import structlog
 from service.logs import configure_logs
 from tests.webhook.pods import CLUSTER, KEY, app
 from tests.webhook.reviews import UID, Webhook, webhook
-from webhook.planning import Cluster
+from webhook.planning import Cluster, Inject
 
 CANARY = "canary-in-a-message-8d1f"
 
@@ -78,6 +78,13 @@ async def test_readiness_crashes(served: Webhook, logged: io.StringIO, monkeypat
         raise OSError(CANARY)
 
     monkeypatch.setattr(served.admission, "_missing", fail)
+    await _crash(served, logged)
+
+
+async def test_an_answer_that_cannot_be_written(served: Webhook, logged: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the patch is no JSON: half of a surrogate pair is text to Python alone."""
+    patch = ({"op": "add", "path": f"/{CANARY}", "value": "\ud800"},)
+    monkeypatch.setattr("webhook.admission.plan_injection", lambda *_: Inject(patch, {}))
     await _crash(served, logged)
 
 
