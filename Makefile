@@ -1,11 +1,14 @@
 # Everything a developer or CI runs. Needs Python 3.11+ and make; each target sets up what it needs. Works from any folder: make -C <here>
 SHELL := /bin/bash
-HERE := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
 .SHELLFLAGS := -euo pipefail -c
+# Make splits names at blanks, so that a checkout in `My Projects` never shows in one: all are relative to HERE, `./` but for `make -f`.
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 PYTHON ?= python3
-VENV := $(HERE).venv
-PY := $(VENV)/bin/python
-STAMP := $(VENV)/.ready
+BIN := .venv/bin
+PY := $(BIN)/python
+STAMP := $(HERE).venv/.ready
+# The environment that is made here is whole: nothing of the caller's own is mixed into it, or put elsewhere.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER
 COVERAGE := 90
 E2E ?= tests/e2e
 
@@ -17,9 +20,10 @@ help: ## list the targets
 
 setup: $(STAMP) ## make the virtual environment with the locked, hashed packages
 $(STAMP): $(HERE)requirements/dev.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0])'
-	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@echo "setting up $(VENV) ..." && $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r $(HERE)requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another: make PYTHON=python3.11")'
+	@cd $(HERE) && rm -rf .venv && $(PYTHON) -m venv .venv
+	@cd $(HERE) && echo "setting up $$PWD/.venv (once; some minutes) ..." && \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $(STAMP)
 
 demo: $(STAMP) ## the main job from end to end on this machine: no cluster needed
@@ -27,13 +31,13 @@ demo: $(STAMP) ## the main job from end to end on this machine: no cluster neede
 
 test: $(STAMP) ## unit, property and integration tests; COVER=1 with branch coverage
 ifdef COVER
-	@cd $(HERE) && $(VENV)/bin/coverage run -m pytest $(TESTS) && $(VENV)/bin/coverage report --skip-covered --fail-under=$(COVERAGE)
+	@cd $(HERE) && $(BIN)/coverage run -m pytest $(TESTS) && $(BIN)/coverage report --skip-covered --fail-under=$(COVERAGE)
 else
 	@cd $(HERE) && $(PY) -m pytest $(TESTS)
 endif
 
 lint: $(STAMP) ## lint, types, import rules, generated docs
-	@cd $(HERE) && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy && $(VENV)/bin/lint-imports --no-cache
+	@cd $(HERE) && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 	@cd $(HERE) && $(PY) -m docs.generate --check
 
 check: ## lint and the tests with branch coverage: what must pass before a commit
@@ -65,4 +69,4 @@ lock: ## resolve pyproject.toml again and write requirements/*.txt with hashes (
 	  && uv export --quiet --no-header --no-emit-project --no-annotate --no-default-groups --all-extras -o requirements/run.txt && rm -f uv.lock
 
 clean: ## remove what the targets made
-	@rm -rf $(VENV) $(HERE)build
+	@cd $(HERE) && rm -rf .venv build

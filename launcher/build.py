@@ -73,12 +73,13 @@ def build(arch: str, compiler: Compiler, output: Path = OUTPUT, source: Path = S
     made, key_file = output / f"{source.stem}-{arch}", output / f"{source.stem}-{arch}.key"
     command = [*compiler.for_cpu(CPUS[arch]), *STRICT, *FREESTANDING]
     sources = [source, SOURCE, *sorted(Path(__file__).parent.glob("*.h"))]
-    version = _run([*compiler.command, "--version"])
+    caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), str(output / "cache"))  # zig: else a HOME is needed
+    version = _run([*compiler.command, "--version"], **caches)
     key = hashlib.sha256(b"\0".join([shlex.join(command).encode(), version.encode(), *(file.read_bytes() for file in sources)])).hexdigest()
     if made.exists() and key_file.exists() and key_file.read_text() == key:
         return made
     aside = output / f".{made.name}.{os.getpid()}"  # tests may build at the same time
-    _run([*command, "-o", str(aside), str(source)], ZIG_GLOBAL_CACHE_DIR=str(output / "cache"), ZIG_LOCAL_CACHE_DIR=str(output / "cache"))
+    _run([*command, "-o", str(aside), str(source)], **caches)
     size = aside.stat().st_size
     if size >= SIZE_LIMIT:
         aside.unlink()
