@@ -51,8 +51,9 @@ def advance(found: Authority | None, now: datetime, known: bytes = b"") -> Autho
     past two thirds            | none                          | the next one is made, and trusted
     any                        | trusted for PUBLISH_FIRST     | it signs
     expired                    | any                           | the next one signs at once: nothing to lose
+    not valid yet              | any                           | made anew, signs at once: a clock was ahead when it was made
     """
-    signing = found.signing if found else make_authority(now)
+    signing = found.signing if found and not _early(found.signing.certificate, now) else make_authority(now)
     coming = found.coming if found else None
     if coming is None and due(signing.certificate, now):
         coming = make_authority(now)
@@ -99,8 +100,11 @@ def leaf_problem(pair: KeyPair, authority: Authority, names: tuple[str, ...], no
         return "it is not PEM of a certificate and a P-256 key"
     if leaf.public_key() != key.public_key():
         return "the key does not belong to the certificate"
-    if not any(_signed_by(leaf, issuer) for issuer in x509.load_pem_x509_certificates(authority.bundle)):
+    signers = [each for each in x509.load_pem_x509_certificates(authority.bundle) if each.not_valid_before_utc <= now]
+    if not any(_signed_by(leaf, issuer) for issuer in signers):
         return "it is not signed by our CA"
+    if _early(pair.certificate, now):
+        return "it is not valid yet: a clock was ahead when it was made"
     if _names(leaf) != set(names):
         return "its names are not those of the Service"
     if due(pair.certificate, now):
@@ -143,6 +147,10 @@ def bundle_of(pems: Iterable[bytes], now: datetime) -> bytes:
             if certificate.not_valid_after_utc > now:
                 made[certificate.public_bytes(serialization.Encoding.PEM)] = None
     return b"".join(made)
+
+
+def _early(certificate: bytes, now: datetime) -> bool:
+    return _load(certificate).not_valid_before_utc > now
 
 
 def _expired(pair: KeyPair, now: datetime) -> bool:

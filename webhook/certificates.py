@@ -85,10 +85,8 @@ class Certificates:
         """Bring everything to what it should be now. Failures are a state, told in `problem` and tried again."""
         problem = None
         try:
-            if secrets:
+            if secrets or await self._operations():  # the others may be right: a replica that looked later knows a newer bundle
                 await self._renew()
-            else:
-                await self._publish()
         except (DamagedAuthority, IssuerFailed, TlsError, KubeError) as error:
             problem = str(error)
         except Exception as error:  # a fault of ours must not end the renewal for ever
@@ -107,7 +105,7 @@ class Certificates:
         try:
             await self._publish()
         except KubeError:
-            if self._serving is None:
+            if not self.healthy:
                 self._go_live(serving)  # nobody may trust it yet, but there is nothing better to serve
             raise
         self._go_live(serving)
@@ -153,14 +151,16 @@ class Certificates:
         raise Conflict(409, "Conflict", f"Secret {name}: changed by others {ATTEMPTS} times in a row while we renewed it")
 
     async def _publish(self) -> None:
-        """Set `caBundle` of each webhook in our configuration, and nothing else, where it differs."""
-        if not self._bundle:
-            return
-        configuration = await self._kube.get(CONFIGURATION)
-        operations = bundle_patch(configuration.get("webhooks") or [], base64.b64encode(self._bundle).decode())
-        if operations:
+        """Set `caBundle` of each webhook of ours in our configuration, and nothing else, where it differs."""
+        if operations := await self._operations():
             await self._kube.patch(CONFIGURATION, operations, content_type=JSON_PATCH)
             log.info("ca_bundle_published", webhooks=len(operations) // 2)
+
+    async def _operations(self) -> list[dict[str, Any]]:
+        if not self._bundle:
+            return []
+        webhooks = (await self._kube.get(CONFIGURATION)).get("webhooks") or []
+        return bundle_patch(webhooks, base64.b64encode(self._bundle).decode(), self._kube.namespace)
 
 
 def service_names(service: str, namespace: str) -> tuple[str, ...]:
@@ -168,16 +168,22 @@ def service_names(service: str, namespace: str) -> tuple[str, ...]:
     return service, f"{service}.{namespace}", f"{service}.{namespace}.svc", f"{service}.{namespace}.svc.cluster.local"
 
 
-def bundle_patch(webhooks: list[dict[str, Any]], bundle: str) -> list[dict[str, Any]]:
-    """Two operations for each webhook that differs; the test of the name keeps us off one that moved meanwhile."""
+def bundle_patch(webhooks: list[dict[str, Any]], bundle: str, namespace: str) -> list[dict[str, Any]]:
+    """Two operations for each webhook of ours that differs; the test of the name keeps us off one that moved meanwhile."""
     operations: list[dict[str, Any]] = []
     for index, webhook in enumerate(webhooks):
-        if webhook["clientConfig"].get("caBundle") != bundle:
+        config = webhook["clientConfig"]
+        if _is_ours(config.get("service") or {}, namespace) and config.get("caBundle") != bundle:
             operations += [
                 {"op": "test", "path": f"/webhooks/{index}/name", "value": webhook["name"]},
                 {"op": "add", "path": f"/webhooks/{index}/clientConfig/caBundle", "value": bundle},
             ]
     return operations
+
+
+def _is_ours(service: dict[str, Any], namespace: str) -> bool:
+    """Whether a webhook leads to our Service: one that someone else put beside it may trust another CA."""
+    return service.get("name") == WEBHOOK and service.get("namespace", namespace) == namespace
 
 
 def _secret(name: str, namespace: str, content: Content) -> dict[str, Any]:

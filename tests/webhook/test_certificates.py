@@ -241,6 +241,42 @@ async def test_a_new_bundle_is_published_before_anything_goes_live(cluster):
     assert replica.expires_at > before and replica.problem is None
 
 
+async def test_what_expires_unpublished_is_replaced_all_the_same(cluster):
+    """While the configuration can be neither read nor written, a new certificate is better than one that expired."""
+    replica = cluster.replica()
+    await replica.look()
+    cluster.now += 91 * DAY
+    cluster.api.refuse("GET", "mutatingwebhookconfigurations", 403)
+    await replica.look()
+    assert replica.healthy and "403" in replica.problem
+
+
+@pytest.mark.parametrize("ahead", [100 * DAY, 2500 * DAY, 4000 * DAY], ids=["of-a-certificate", "of-a-ca-that-is-due", "of-an-expired-ca"])
+async def test_a_clock_that_was_ahead(cluster, ahead):
+    """What was made by it is not valid yet, and would be refused for as long: it is made anew, and trusted at once."""
+    start, replica = cluster.now, cluster.replica()
+    await replica.look()
+    cluster.now = start + ahead
+    await replica.look()
+    cluster.now = start
+    assert replica.problem is None
+    for each in (replica, cluster.replica()):
+        await each.look()
+        leaf = await served(each, cluster.bundles[0])
+        assert leaf.not_valid_before_utc <= start
+    assert certificates_in(cluster.content("tfy-secret-ca")["tls.crt"])[0].not_valid_before_utc <= start
+
+
+async def test_a_ca_made_by_a_clock_that_was_ahead(cluster):
+    """At the first start of all, before the node knew the time."""
+    start, replica = cluster.now, cluster.replica()
+    cluster.now = start + 30 * DAY
+    await replica.look()
+    cluster.now = start
+    await replica.look()
+    assert replica.problem is None and await served(replica, cluster.bundles[0])
+
+
 async def test_after_years_off_everything_is_new_at_once(cluster):
     """All expired: there is nothing left to protect by waiting."""
     replica = cluster.replica()
@@ -346,7 +382,7 @@ async def test_the_bundle_is_set_again_and_nothing_else_is_touched(cluster):
     """Whoever applies the manifest again removes it."""
     replica = cluster.replica()
     await replica.look()
-    good, secrets = cluster.bundles, len(cluster.api.calls("GET", "/secrets"))
+    good = cluster.bundles
     configuration = cluster.api.objects[CONFIGURATIONS][NAME]
     del configuration["webhooks"][1]["clientConfig"]["caBundle"]
     configuration["webhooks"][0]["timeoutSeconds"] = 7
@@ -354,18 +390,50 @@ async def test_the_bundle_is_set_again_and_nothing_else_is_touched(cluster):
     await replica.look(secrets=False)
     after = cluster.api.objects[CONFIGURATIONS][NAME]
     assert cluster.bundles == good and after["webhooks"][0]["timeoutSeconds"] == 7 and after["metadata"]["labels"] == {"theirs": "kept"}
-    assert len(cluster.api.calls("GET", "/secrets")) == secrets
+    cluster.api.requests.clear()
+    await replica.look(secrets=False)
+    assert [path for _, path, _ in cluster.api.requests] == [CONFIGURATION]  # all is well: one look
+
+
+async def test_a_replica_that_looks_late_does_not_bring_an_old_bundle_back(cluster):
+    """It finds another bundle than its own and reads the Secrets again: the other replica may know of a newer CA."""
+    quick, late = cluster.replica(), cluster.replica()
+    await quick.look()
+    await late.look()
+    cluster.api.remove(SECRETS, "tfy-secret-ca")
+    await quick.look()
+    newest = cluster.bundles
+    cluster.api.requests.clear()
+    await late.look(secrets=False)
+    assert cluster.bundles == newest and cluster.api.calls("PATCH", NAME) == []
+    assert await served(late, newest[0])
+
+
+async def test_webhooks_of_others_in_our_configuration_stay(cluster):
+    """Whoever added one trusts a CA of their own; ours are found in any order, without a caBundle too."""
+    ours = webhook("ours", caBundle="Cg==") | {"clientConfig": {"service": {"name": "tfy-secret-webhook", "namespace": "tfy-secret"}}}
+    theirs = [
+        {"name": "a.example", "clientConfig": {"url": "https://a.example/mutate", "caBundle": "Cg=="}},
+        {"name": "b.example", "clientConfig": {"service": {"name": "policy", "namespace": "tfy-secret"}, "caBundle": "Cg=="}},
+        {"name": "c.example", "clientConfig": {"service": {"name": "tfy-secret-webhook", "namespace": "elsewhere"}}},
+    ]
+    cluster.api.put(CONFIGURATIONS, {"metadata": {"name": NAME}, "webhooks": [*theirs[:2], ours, theirs[2], webhook("last")]})
+    replica = cluster.replica()
+    await replica.look()
+    found = cluster.api.objects[CONFIGURATIONS][NAME]["webhooks"]
+    assert [*found[:2], found[3]] == theirs
+    assert cluster.bundles[2] == cluster.bundles[4] == replica.ca_bundle.encode() and replica.problem is None
 
 
 def test_the_patch_touches_only_what_differs():
     webhooks = [webhook("same", caBundle="Yg=="), webhook("other", caBundle="eA=="), webhook("none")]
-    assert bundle_patch(webhooks, "Yg==") == [
+    assert bundle_patch(webhooks, "Yg==", "tfy-secret") == [
         {"op": "test", "path": "/webhooks/1/name", "value": "other.tfy-secret.dev"},
         {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": "Yg=="},
         {"op": "test", "path": "/webhooks/2/name", "value": "none.tfy-secret.dev"},
         {"op": "add", "path": "/webhooks/2/clientConfig/caBundle", "value": "Yg=="},
     ]
-    assert bundle_patch([], "Yg==") == []
+    assert bundle_patch([], "Yg==", "tfy-secret") == []
 
 
 @pytest.mark.parametrize(
