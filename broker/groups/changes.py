@@ -22,7 +22,7 @@ from broker.errors import BrokerError, Conflict, Misconfigured, NotFound, Retrya
 from broker.groups.held import Held
 from broker.groups.intents import Intent, Step, intent
 from broker.groups.model import Collaborator
-from broker.groups.pending import Pending, each, without
+from broker.groups.pending import Pending, each, joined, without
 from broker.groups.resources import Edit, Fresh, Resources, Stale
 from broker.groups.values import Values
 from contract import wire
@@ -141,7 +141,7 @@ class Changes:
                 raise NotFound(f"the deletion of '{key}' cannot be undone any more, or there was none")
             rest = replace(found, keys=tuple(k for k in found.keys if k != key))
             others = tuple(i for i in held.pending if i.id != found.id)
-            return Edit(keys=_joined(held.keys, (key,)), pending=(*others, *((rest,) if rest.keys else ())))
+            return Edit(keys=joined(held.keys, (key,)), pending=(*others, *((rest,) if rest.keys else ())))
 
         return await self.pending.write(name, back)
 
@@ -234,19 +234,11 @@ class Changes:
         cause = error.cause if isinstance(error, StoreFailed) else error
         if _may_work_later(error):
             return StoreFailed(f"{error.message}. {GONE}; the broker goes on trying to delete its value", cause)
-        keys = [key for key in found.keys if await self._has_value(held, key)]
         try:
-            await self.pending.write(held.name, lambda now: replace(without(now, found), keys=_joined(now.keys, keys)))
+            await self.pending.put_back(held, found)
         except (BrokerError, Stale):
             return StoreFailed(f"{error.message}. {GONE}", cause)
         return StoreFailed(f"{error.message}. Nothing is deleted", cause)
-
-    async def _has_value(self, held: Held, key: str) -> bool:
-        """Or may have one: the store cannot say."""
-        try:
-            return (await self._values.newest(self.pending.store(held.group.store), self.pending.path(held.name, key)))[0]
-        except BrokerError:
-            return True
 
 
 def _finished(held: Held, creation: Intent | None, deletion: Intent | None, check: Check) -> Edit:
@@ -255,14 +247,10 @@ def _finished(held: Held, creation: Intent | None, deletion: Intent | None, chec
     if creation is not None:
         if not any(i.id == creation.id and i.step is Step.CREATE for i in pending):
             raise Unavailable("the change took so long that it was taken back; try again", retry_after=1)
-        pending, keys = tuple(i for i in pending if i.id != creation.id), _joined(keys, creation.keys)
+        pending, keys = tuple(i for i in pending if i.id != creation.id), joined(keys, creation.keys)
     if deletion is not None:
         pending, keys = (*pending, deletion), tuple(key for key in keys if key not in deletion.keys)
     return Edit(keys=keys, pending=pending)
-
-
-def _joined(keys: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*keys, *more)))
 
 
 def _may_work_later(error: BrokerError) -> bool:

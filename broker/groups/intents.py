@@ -30,7 +30,8 @@ class Step(Enum):
 class Intent:
     """`kept`: keys that had a value before, which an undo must not delete. `whole`: the group itself comes or goes.
 
-    `due`: a deletion that can be undone until then. `by`: who wants it.
+    `due`: a deletion that can be undone until then; `undoable`: it could be, so nobody has waited for what the store says of it.
+    `by`: who wants it.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Intent:
     due: datetime | None = None
     kept: tuple[str, ...] = ()
     whole: bool = False
+    undoable: bool = False
 
     def waits(self, now: datetime) -> bool:
         """Whether this is a deletion whose time has not come."""
@@ -84,6 +86,8 @@ def _encoded(found: Intent) -> dict[str, Any]:
         document["kept"] = found.kept
     if found.whole:
         document["whole"] = True
+    if found.undoable:
+        document["undoable"] = True
     return document
 
 
@@ -98,6 +102,7 @@ def _decoded(document: dict[str, Any]) -> Intent:
         None if due is None else _time(due),
         tuple(map(str, document.get("kept", ()))),
         document.get("whole") is True,
+        document.get("undoable") is True,
     )
 
 

@@ -16,6 +16,7 @@ from broker.groups.held import Held
 from broker.groups.model import DeletedKey, GroupView, Written
 from broker.groups.saves import WRITES
 from broker.identity import Caller
+from broker.stores.registry import PROVIDERS
 from contract.access import Action
 from contract.fqn import ManagedSecret
 from contract.values import SecretValue
@@ -80,7 +81,8 @@ class KeyChanges(Desk):
     ) -> DeletedKey | None:
         """Delete a key and its value (EDIT). `expected` is GroupView.version.
 
-        `undo`: the key is gone at once and its value in ten minutes; until then undo_delete brings both back, in any store.
+        `undo`: the key is gone at once and its value in ten minutes; until then undo_delete brings both back. A store that never deletes
+        says so at once; one that refuses it then keeps the key.
         `force`: no error when the store fails; the value is deleted when it is back.
         """
         secret = ManagedSecret(self.tenant, group, key)
@@ -94,6 +96,7 @@ class KeyChanges(Desk):
             self._check(caller, Action.EDIT, expected)(now)
             self._expect_values(now, expected, {key})
 
+        undo = undo and not self._is_read_only(held)
         due = self._pending.now() + UNDO_FOR if undo else None
         await self._gate.record(origin, Line("delete", name, audit.ALLOW, "ok"))
 
@@ -132,6 +135,10 @@ class KeyChanges(Desk):
         done = await self._result(origin, action.value, name, change, lambda done: done.versions[key])
         await self._remember(caller, origin, held.name, [(action.value, key, done.versions[key])])
         return Written(name, done.versions[key], not listed, notices_of(key, value))
+
+    def _is_read_only(self, held: Held) -> bool:
+        store = self._gate.catalog.stores.get(held.group.store)
+        return store is not None and PROVIDERS[store.provider].read_only
 
     async def _newest(self, held: Held, secret: ManagedSecret, origin: Origin) -> tuple[bool, str | None]:
         try:

@@ -108,6 +108,7 @@ class Activity:
     detail: str | None = None  # whose role changed, for `share`; never a value
 
 
+NOT_DELETED = "not-deleted"  # told by the broker itself, long after the deletion
 # Activity.action and the words a page may use for it.
 ACTIONS: Mapping[str, str] = {
     "create-group": "created the group",
@@ -117,6 +118,7 @@ ACTIONS: Mapping[str, str] = {
     "restore": "restored an older version",
     "delete": "deleted the key",
     "undo": "undid the deletion",
+    NOT_DELETED: "wanted it deleted, which the store refused: the key is back",
     "reveal": "looked at the value",
     "share": "changed collaborators",
 }

@@ -10,9 +10,20 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from weakref import WeakValueDictionary
 
-from broker.errors import Conflict, Misconfigured, NotFound, Unavailable
+from broker.errors import (
+    BrokerError,
+    Conflict,
+    InvalidRequest,
+    Misconfigured,
+    NotFound,
+    StoreFailed,
+    StoreRefused,
+    Unavailable,
+    Unsupported,
+)
 from broker.groups.held import Held
 from broker.groups.intents import Intent, Step, undone
 from broker.groups.resources import Edit, Resources, Stale
@@ -88,7 +99,7 @@ class Pending:
                 left = tuple(key for key in there.keys if key not in now.keys)
                 claimed = undone(replace(there, keys=left)) if left or (there.whole and not now.keys) else None
             else:
-                claimed = replace(there, due=None, at=self.now())
+                claimed = replace(there, due=None, at=self.now(), undoable=there.undoable or there.due is not None)
             return Edit(pending=tuple(p for i in now.pending if (p := claimed if i.id == found.id else i) is not None))
 
         return await self.write(held.name, ours), claimed
@@ -102,12 +113,30 @@ class Pending:
             raise Conflict(f"{what} is being {verb} by {other.by} right now; try again in a moment", version=held.version)
 
     async def make_way(self, held: Held, keys: Iterable[str]) -> None:
-        """Before keys come (again): finish what is pending about them."""
+        """Before keys come (again): finish what is pending about them. An old value that the store keeps is no reason against a new one."""
         keys = set(keys)
         for other in held.pending:
             if keys & set(other.keys):
                 self.free(held, other, keys)
-                await self.settle(held, other)
+                try:
+                    await self.settle(held, other)
+                except BrokerError as error:
+                    if not refused(error):
+                        raise
+                    await self.write(held.name, partial(without, found=other))
+
+    async def put_back(self, held: Held, found: Intent) -> tuple[str, ...]:
+        """The keys of a deletion that the store does not carry out, as far as they have a value: listed again."""
+        keys = tuple([key for key in found.keys if await self._has_value(held, key)])
+        await self.write(held.name, lambda now: replace(without(now, found), keys=joined(now.keys, keys)))
+        return keys
+
+    async def _has_value(self, held: Held, key: str) -> bool:
+        """Or may have one: the store cannot say."""
+        try:
+            return (await self._values.newest(self.store(held.group.store), self.path(held.name, key)))[0]
+        except BrokerError:
+            return True
 
     async def fresh(self, name: str) -> Held:
         held = await self._resources.read(name)
@@ -159,6 +188,24 @@ class _Mine:
 
 def without(held: Held, found: Intent) -> Edit:
     return Edit(pending=tuple(i for i in held.pending if i.id != found.id))
+
+
+def joined(keys: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*keys, *more)))
+
+
+def refused(error: BrokerError) -> bool:
+    """Whether the store said no, and will say it again until somebody changes its rights."""
+    return impossible(error) or isinstance(_cause(error), StoreRefused)
+
+
+def impossible(error: BrokerError) -> bool:
+    """Whether this kind of store can never do it."""
+    return isinstance(_cause(error), Unsupported | InvalidRequest)
+
+
+def _cause(error: BrokerError) -> BrokerError:
+    return error.cause if isinstance(error, StoreFailed) else error
 
 
 async def each(keys: Iterable[str], work: Callable[[str], Awaitable[object]]) -> None:

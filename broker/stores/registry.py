@@ -27,6 +27,7 @@ class Provider(NamedTuple):
 
     module: str
     extra: str | None = None
+    read_only: bool = False
 
 
 PROVIDERS: dict[str, Provider] = {
@@ -36,7 +37,7 @@ PROVIDERS: dict[str, Provider] = {
     "generic": Provider("broker.stores.generic"),
     "googleSecretManager": Provider("broker.stores.google.client", "google"),
     "vault": Provider("broker.stores.vault.client"),
-    "truefoundry": Provider("broker.stores.truefoundry"),
+    "truefoundry": Provider("broker.stores.truefoundry", read_only=True),
     "azureKeyVault": Provider("broker.stores.azure.client", "azure"),
 }
 
