@@ -13,7 +13,7 @@ from tests.generic_server import GenericServer
 
 
 @pytest.fixture
-def lookups(monkeypatch):
+async def lookups(monkeypatch):  # async: its end comes before that of the loop, which waits for its threads
     """What was looked up. `dead.example` hangs until the test's end, `localhost` is real."""
     asked, let_go, real = [], threading.Event(), socket.getaddrinfo
 
