@@ -23,6 +23,7 @@ from webhook.problem import Problem, Reason
 from webhook.review import MAX_BYTES, allowed, answer, crashed, decode_review
 
 PATH = "/mutate"
+ANSWER_WITHIN = 4.7  # seconds: the API server waits 5, and an answer takes its way
 _JSON = {"Content-Type": "application/json"}
 _encode = msgspec.json.Encoder().encode
 log = structlog.get_logger()
@@ -76,7 +77,7 @@ class Admission:
             return _encode(
                 {"apiVersion": review.apiVersion, "kind": "AdmissionReview", "response": {"uid": review.request.uid, "allowed": True}}
             )
-        decision: Decision = Reject((problem,)) if problem else await self._decide(review)
+        decision: Decision = Reject((problem,)) if problem else await self._decide(review, start)
         try:
             encoded = answer(review, decision)
         except Exception as error:  # noqa: BLE001 - what cannot be written as JSON must not end without an answer
@@ -85,14 +86,14 @@ class Admission:
         self._count(review, decision, start)
         return encoded
 
-    async def _decide(self, review: Review | RawReview) -> Decision:
+    async def _decide(self, review: Review | RawReview, start: float) -> Decision:
         """Decide a new pod. Whatever goes wrong, it must not start with names, and the API server must learn why."""
         pod = review.request.object if isinstance(review, Review) else None
         if pod is None:
             return Reject((Problem("request.object", Reason.UNREADABLE_POD, "nothing", "a v1 Pod", "send the pod"),))
         try:
             namespace = review.request.namespace or (pod.metadata and pod.metadata.namespace) or "default"
-            return self._once_ready(await self._with_config_maps(pod, namespace, await self._plan(pod, namespace)))
+            return self._once_ready(await self._with_config_maps(pod, namespace, await self._plan(pod, namespace), start))
         except Exception as error:  # noqa: BLE001 - as the docstring says
             return _crash(review, error)
 
@@ -107,7 +108,7 @@ class Admission:
         assert not isinstance(decision, Ask)  # noqa: S101 - all that was asked for is known now, if only as a failure
         return decision
 
-    async def _with_config_maps(self, pod: Pod, namespace: str, decision: Decision) -> Decision:
+    async def _with_config_maps(self, pod: Pod, namespace: str, decision: Decision, start: float) -> Decision:
         """The decision, or a refusal because of what the pod would take from a ConfigMap."""
         if (
             self._config_maps is None
@@ -115,7 +116,8 @@ class Admission:
             or (isinstance(decision, Skip) and decision.reason is SkipReason.OPTED_OUT)
         ):
             return decision
-        findings = await self._config_maps.look(pod, namespace, self._cluster())
+        left = ANSWER_WITHIN - (perf_counter() - start)  # after a look-up of images, which may have taken most of it
+        findings = await self._config_maps.look(pod, namespace, self._cluster(), left)
         warnings = (*decision.warnings, *findings.warnings)
         return Reject(tuple(findings.problems), warnings) if findings.problems else replace(decision, warnings=warnings)
 

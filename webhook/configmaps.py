@@ -55,25 +55,25 @@ class ConfigMaps:
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
 
-    async def look(self, pod: Pod, namespace: str, cluster: Cluster) -> Findings:
-        """Problems and warnings; none for a pod that takes nothing from ConfigMaps."""
+    async def look(self, pod: Pod, namespace: str, cluster: Cluster, within: float = SECONDS) -> Findings:
+        """Problems and warnings; none for a pod that takes nothing from ConfigMaps. `within` seconds, at most `SECONDS`."""
         findings = Findings()
         sources, templates = list(sources_of(pod.spec or PodSpec())), templates_of(pod)
         names = sorted({source.config_map for source in sources} | {template.config_map for template in templates})
         if names:
-            read = dict(zip(names, await asyncio.gather(*(self._read(namespace, name) for name in names)), strict=True))
+            read = dict(zip(names, await asyncio.gather(*(self._read(namespace, name, within) for name in names)), strict=True))
             for source in sources:
                 _check(source, read[source.config_map], cluster.catalog.store_fqns, findings)
             truth = cluster.truths.of_workload(cluster.catalog, cluster.admins, namespace, pod.service_account)
             check_templates(templates, read.get, "the pod waits for it", truth, findings)
         return findings
 
-    async def _read(self, namespace: str, name: str) -> ConfigMap | None:
+    async def _read(self, namespace: str, name: str, within: float) -> ConfigMap | None:
         """None where it cannot be read."""
         if not (_NAME.fullmatch(name) and _NAME.fullmatch(namespace)):
             return NONE  # such a ConfigMap cannot be there; and in the path it would lead a made-up review to another resource
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(min(within, SECONDS)):
                 return ConfigMap.of(await self._kube.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}"))
         except NotFound:
             return NONE

@@ -120,7 +120,7 @@ def _login(auth: _Auth) -> Login:
     """`auth` wins over the two fields, as in the kubelet."""
     username, password = auth.username or "", auth.password or ""
     if auth.auth:
-        field = auth.auth.strip()
+        field = auth.auth.strip().replace("\n", "").replace("\r", "")  # Go passes over the line breaks that `base64` puts into long ones
         padded = field if field.endswith("=") else field + "=" * (-len(field) % 4)
         try:
             username, colon, password = base64.b64decode(padded, validate=True).decode().partition(":")

@@ -79,6 +79,7 @@ def test_docker_hubs_own_key_comes_only_without_another():
         pytest.param({"auth": coded("u:p:q")}, "u", "p:q", "", id="a-colon-in-the-password"),
         pytest.param({"auth": coded("u:pp").rstrip("=")}, "u", "pp", "", id="without-padding"),
         pytest.param({"auth": coded("u:p") + "\n"}, "u", "p", "", id="a-line-break-behind"),
+        pytest.param({"auth": "\r\n".join((coded("u:pq")[:4], coded("u:pq")[4:]))}, "u", "pq", "", id="line-breaks-within"),
         pytest.param({"username": "x", "password": "y", "auth": coded("u:p"), "email": "e"}, "u", "p", "", id="auth-wins"),
         pytest.param({"auth": coded("u:"), "identitytoken": "t"}, "u", "", "t", id="an-identity-token"),
         pytest.param({"auth": coded("u:ü")}, "u", "ü", "", id="not-ascii"),
