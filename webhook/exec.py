@@ -48,9 +48,14 @@ class Exec:
     name: str = "exec"
 
     def check(self, target: Target, findings: Findings) -> None:
-        if is_wrapped(target.container.command):
-            self._find_dependents(target, findings)
-            return
+        if not target.launched:  # what an earlier call put there is ours
+            self._check_ours(target, findings)
+        self._find_dependents(target, findings)
+        if not starts(target.container):
+            self._check_command(target, findings)
+
+    def _check_ours(self, target: Target, findings: Findings) -> None:
+        """Our folder and our mark are free."""
         for mount in target.container.volumeMounts or ():
             if f"{mount.mountPath.rstrip('/')}/".startswith(f"{keys.EXEC_MOUNT}/"):
                 found = f"a mount at '{mount.mountPath}'"
@@ -63,8 +68,6 @@ class Exec:
             if any(f"({keys.PLACEHOLDER}" in word for word in words):
                 found = f"'({keys.PLACEHOLDER}...' in a word of the command"
                 findings.tell(Problem(place, Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)"))
-        self._find_dependents(target, findings)
-        self._check_command(target, findings)
 
     def deliver(self, target: Target, draft: Draft) -> list[Op]:
         draft.mode = self.name
@@ -73,7 +76,8 @@ class Exec:
             draft.env.append(EnvDelivery(reference.name, f"{keys.EXEC_FOLDER}/{keys.EXEC_ENV}", reference.found.parts))
             operations.append(replace(reference.pointer, {"name": reference.name, "value": ""}))
         names = {delivery.name for delivery in draft.env}
-        if not is_wrapped(target.container.command):
+        mounts = target.container.volumeMounts or ()
+        if not any(mount.name == draft.volume and mount.mountPath.rstrip("/") == keys.EXEC_MOUNT for mount in mounts):
             draft.mounts.append({"name": draft.volume, "mountPath": keys.EXEC_MOUNT, "subPath": keys.EXEC_FOLDER, "readOnly": True})
         operations += self._command(target, names)
         for _, path, words in target.container.exec_probes():
@@ -140,6 +144,8 @@ class Exec:
     def _command(self, target: Target, names: set[str]) -> list[Op]:
         container, where = target.container, f"{target.pointer}/command"
         operations = _mark(f"{target.pointer}/args", container.args, names)
+        if starts(container):
+            return [*operations, *_mark(where, container.command, names)]
         if container.command:
             return [*operations, *_wrap(where, container.command, names)]
         words, cmd = self._launched(container, names)
@@ -158,16 +164,27 @@ class Exec:
         return list(start), image.escaped().cmd
 
 
-def is_wrapped(command: list[str] | None) -> bool:
+def starts(container: Container) -> bool:
+    """Whether the launcher starts it already. Another webhook's wrapper may have taken the place of `command`, and this into `args`."""
+    return _is_wrapped([*(container.command or ()), *(container.args or ())])
+
+
+def is_whole(container: Container) -> bool:
+    """Whether everything that it starts goes through the launcher: what does not would see empty variables."""
+    others = [words for _, _, words in (*container.exec_probes(), *container.exec_hooks()) if words]
+    return starts(container) and all(map(_is_wrapped, others))
+
+
+def _is_wrapped(command: list[str]) -> bool:
     """Whether the launcher is there already; another webhook may since have put a wrapper of its own in front."""
-    words = tuple(command or ())
+    words = tuple(command)
     return any(words[index : index + len(LAUNCH)] == LAUNCH for index, word in enumerate(words) if word == LAUNCH[0])
 
 
 def _wrap(where: str, words: list[str], names: set[str]) -> list[Op]:
     """Put the launcher in front, once."""
     operations = _mark(where, words, names)
-    if words and not is_wrapped(words):
+    if words and not _is_wrapped(words):
         operations += [{"op": "add", "path": f"{where}/0", "value": word} for word in reversed(LAUNCH)]
     return operations
 

@@ -3,7 +3,7 @@
 references | already injected | decision
 ---------- | ---------------- | --------------------------------------------------------------
 none       | no               | Skip(NOTHING_TO_DO)
-none new   | yes              | Skip(ALREADY_DONE), or Inject where our container lost its place
+none new   | yes              | Skip(ALREADY_DONE), or Inject where our container lost its place, or a command its launcher
 malformed  | any              | Reject, with every problem of the pod
 good       | any              | Inject: what is new is added to what is there
 
@@ -20,7 +20,7 @@ from webhook.assembly import Surroundings, assemble
 from webhook.checks import check_kind, check_names, check_truth
 from webhook.injected import Injection, find_injection
 from webhook.envfile import Envfile
-from webhook.exec import Exec, Images
+from webhook.exec import Exec, Images, is_whole
 from webhook.modes import Mode, Versions, choose_mode
 from webhook.mounting import find_files, find_templates
 from webhook.patch import Op
@@ -140,6 +140,8 @@ def _modes(
         before = earlier.get(name)
         if not target.references and before != launch.name:
             continue
+        target.launched = before == launch.name
+        target.lost = target.launched and not is_whole(target.container)
         fixed = next((mode for mode in (ENVFILE, launch) if mode.name == before), None)
         mode = fixed or choose_mode(*wishes.mode_of(name, cluster.mode), cluster.versions, ENVFILE, launch, findings)
         if mode is not None:

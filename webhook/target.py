@@ -26,6 +26,8 @@ class Target:
     variables: Variables | None = None
     files: list[tuple[WantedFile, Fqn]] = field(default_factory=list)
     templates: list[WantedTemplate] = field(default_factory=list)
+    launched: bool = False  # an earlier call chose mode exec for it
+    lost: bool = False  # and something has since changed what that call wrote: it is to be written again
 
     @property
     def is_app(self) -> bool:
@@ -42,7 +44,7 @@ class Target:
 
     @property
     def wants(self) -> bool:
-        return bool(self.references or self.dependents or self.files or self.templates)
+        return bool(self.references or self.dependents or self.files or self.templates or self.lost)
 
     @property
     def mounted(self) -> list[WantedMount]:

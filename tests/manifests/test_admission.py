@@ -36,6 +36,12 @@ def test_what_the_condition_seeks_is_part_of_every_reference() -> None:
     assert f"'{keys.PREFIX}'" in condition["expression"]
 
 
+def test_a_pod_that_has_our_init_container_is_seen_again() -> None:
+    """After our own patch no env value holds a reference; without this a reinvocation would pass the webhook by."""
+    (condition,) = one("base", "MutatingWebhookConfiguration", "tfy-secret-webhook")["webhooks"][0]["matchConditions"]
+    assert f"container.name == '{keys.INIT_CONTAINER}'" in condition["expression"]
+
+
 def test_the_backstop_denies_in_every_labelled_namespace() -> None:
     policy = one("base", "ValidatingAdmissionPolicy", "tfy-secret-backstop")["spec"]
     binding = one("base", "ValidatingAdmissionPolicyBinding", "tfy-secret-backstop")["spec"]

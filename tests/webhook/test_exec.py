@@ -235,39 +235,6 @@ def test_again_changes_nothing() -> None:
     assert skipped(injected(manifest, EXEC), EXEC) == "already_done"
 
 
-def test_another_webhook_adds_to_a_wrapped_container() -> None:
-    """What it adds is delivered; the launcher stays alone, and `$(VAR)` of what was delivered before is still known."""
-    patched = injected(pod(container(command=["/app"], env=env(A=KEY))), EXEC)
-    first(patched)["env"] += env(B=STRIPE, C="$(A)-$(B)")
-    first(patched)["livenessProbe"] = {"exec": {"command": ["late"]}}
-    again = injected(patched, EXEC)
-    assert first(again)["command"] == [*LAUNCH, "/app"]
-    assert first(again)["livenessProbe"]["exec"]["command"] == [*LAUNCH, "late"]
-    assert {e.name: e.parts for e in planned(again).env} == {"A": ("", KEY, ""), "B": ("", STRIPE, ""), "C": ("", KEY, "-", STRIPE, "")}
-    assert skipped(again, EXEC) == "already_done"
-
-
-def test_another_webhook_puts_its_wrapper_in_front() -> None:
-    """Ours is found behind it: nothing is wrapped or mounted again."""
-    patched = injected(pod(container(command=["/app"], env=env(A=KEY), livenessProbe={"exec": {"command": ["check"]}})), EXEC)
-    first(patched)["command"].insert(0, "/other/wrapper")
-    first(patched)["livenessProbe"]["exec"]["command"].insert(0, "/other/wrapper")
-    assert skipped(patched, EXEC) == "already_done"
-    first(patched)["env"] += env(B=STRIPE)
-    again = first(injected(patched, EXEC))
-    assert again["command"] == ["/other/wrapper", *LAUNCH, "/app"]
-    assert again["livenessProbe"]["exec"]["command"] == ["/other/wrapper", *LAUNCH, "check"]
-    assert len(again["volumeMounts"]) == 1
-
-
-def test_a_plain_variable_that_is_added_later_and_names_a_reference() -> None:
-    """The kubelet would put in the empty value."""
-    patched = injected(pod(container(command=["/app"], env=env(A=KEY))), EXEC)
-    first(patched)["env"] += env(C="<$(A)>")
-    again = injected(patched, EXEC)
-    assert {e.name: e.parts for e in planned(again).env}["C"] == ("<", KEY, ">")
-
-
 def test_the_mode_of_an_earlier_call_stays() -> None:
     """A node that joined in between does not mix modes in one container."""
     patched = injected(pod(container(command=["/app"], env=env(A=KEY))))
