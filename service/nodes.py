@@ -188,30 +188,66 @@ class _Row(msgspec.Struct):
     cells: list[msgspec.Raw]
 
 
-class _Table(msgspec.Struct, rename={"columns": "columnDefinitions"}):
-    metadata: Metadata
+class _Info(msgspec.Struct, rename={"version": "kubeletVersion"}):
+    version: str = ""
+
+
+class _Status(msgspec.Struct, rename={"info": "nodeInfo"}):
+    info: _Info | None = None
+
+
+class _Name(Metadata):
+    name: str = ""
+
+
+class _Node(msgspec.Struct):
+    metadata: _Name
+    status: _Status | None = None
+
+    def read(self) -> tuple[str, Version]:
+        return self.metadata.name, parse_version(self.status.info.version if self.status and self.status.info else "")
+
+
+class _Answer(_Node, rename={"columns": "columnDefinitions"}):
+    """A table, a list of nodes, or a node."""
+
+    kind: str = ""
     rows: list[_Row] | None = None
     columns: list[_Column] | None = None
+    items: list[_Node] | None = None
 
 
 class NodeRows:
-    """Nodes as the API server prints them. Columns are named in the list and in the first event of a watch only."""
+    """Nodes as the API server prints them. Columns are named in the list and in the first event of a watch only.
+
+    Whole nodes are read too: something between us and the API server may not know tables, and an answer without rows must
+    not pass for a cluster without nodes.
+    """
 
     accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
     params: Mapping[str, str] = {"includeObject": "None"}
 
     def __init__(self) -> None:
-        self._decode = msgspec.json.Decoder(_Table).decode
+        self._decode = msgspec.json.Decoder(_Answer).decode
         self._name, self._version = 0, 4
 
     def page(self, body: bytes | msgspec.Raw) -> Page[tuple[str, Version]]:
-        table = self._decode(body)
-        if table.columns:
-            names = [column.name for column in table.columns]
+        answer = self._decode(body)
+        if answer.columns:
+            names = [column.name for column in answer.columns]
             self._name, self._version = names.index("Name"), names.index("Version")
-        return Page([self._read(row) for row in table.rows or ()], table.metadata)
+        return Page(self._nodes(answer), answer.metadata)
 
     event = page
+
+    def _nodes(self, answer: _Answer) -> list[tuple[str, Version]]:
+        if answer.kind == "Table" or answer.rows is not None:
+            return [self._read(row) for row in answer.rows or ()]
+        if answer.kind == "Node" or answer.metadata.name:
+            return [answer.read()]
+        if answer.items is None and not answer.kind.endswith("List"):
+            raise ValueError(f"found kind '{answer.kind[:40]}'; allowed: Table, NodeList, Node")
+        return [node.read() for node in answer.items or ()]
 
     def _read(self, row: _Row) -> tuple[str, Version]:
         return msgspec.json.decode(row.cells[self._name], type=str), parse_version(str(msgspec.json.decode(row.cells[self._version])))

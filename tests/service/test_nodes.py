@@ -5,7 +5,7 @@ import pytest
 
 from service.kube import Kube
 from tests.service.apiserver import ApiServer, until
-from service.nodes import FixedNodes, KubeletVersions, Nodes, parse_version
+from service.nodes import FixedNodes, KubeletVersions, NodeRows, Nodes, parse_version
 
 NODES = "/api/v1/nodes"
 
@@ -104,6 +104,33 @@ async def test_only_table_rows_are_asked_for():
     """No object comes with a row: ten thousand nodes send heartbeats."""
     async with cluster(a="v1.36.3") as (api, _):
         assert all(query["includeObject"] == "None" for _, path, query in api.requests if path == NODES)
+
+
+async def test_whole_nodes_are_read_where_tables_are_not_known(monkeypatch):
+    """A list without rows must not pass for a cluster without nodes: `auto` would take envfile on old kubelets."""
+    monkeypatch.setattr("tests.service.apiserver.TABLE", "never")
+    monkeypatch.setattr("service.watch.PAGE", 2)
+    async with cluster(a="v1.36.3", b="v1.36.3", c="v1.34.1") as (api, nodes):
+        assert nodes.lowest == (1, 34) and nodes.lowest_node == "c" and len(nodes._kubelets) == 3
+        api.bookmark()
+        api.put(NODES, node("c", "v1.36.3"))
+        await until(lambda: nodes.lowest == (1, 36))
+        api.put(NODES, node("d", "v1.33.0"))
+        await until(lambda: nodes.lowest == (1, 33))
+        api.remove(NODES, "d")
+        await until(lambda: nodes.lowest == (1, 36))
+
+
+@pytest.mark.parametrize("body", [b'{"kind": "Status", "metadata": {}}', b'{"metadata": {}}', b'{"kind": "Pod", "metadata": {}}', b"{}"])
+def test_what_are_no_nodes_is_not_read_as_none(body):
+    """The watch begins again, and says so."""
+    with pytest.raises(ValueError):
+        NodeRows().page(body)
+
+
+@pytest.mark.parametrize("body", [b'{"kind": "NodeList", "metadata": {}, "items": []}', b'{"kind": "Table", "metadata": {}, "rows": null}'])
+def test_no_nodes(body):
+    assert NodeRows().page(body).items == []
 
 
 def test_ten_thousand_nodes_and_their_heartbeats_keep_little():
