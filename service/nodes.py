@@ -68,6 +68,7 @@ class KubeletVersions:
     def __init__(self) -> None:
         self._version: dict[str, Version] = {}
         self._names: dict[Version, set[str]] = {}
+        self._lowest_node: str | None = None  # known until a node changes: each review in a mixed cluster asks for it
 
     def __len__(self) -> int:
         return len(self._version)
@@ -79,7 +80,9 @@ class KubeletVersions:
     @property
     def lowest_node(self) -> str | None:
         lowest = self.lowest
-        return None if lowest is None else min(self._names[lowest])
+        if self._lowest_node is None and lowest is not None:
+            self._lowest_node = min(self._names[lowest])
+        return self._lowest_node
 
     def get(self, name: str) -> Version | None:
         return self._version.get(name)
@@ -90,10 +93,12 @@ class KubeletVersions:
         self.remove(name)
         self._version[name] = version
         self._names.setdefault(version, set()).add(name)
+        self._lowest_node = None
 
     def remove(self, name: str) -> None:
         version = self._version.pop(name, None)
         if version is not None:
+            self._lowest_node = None
             self._names[version].discard(name)
             if not self._names[version]:
                 del self._names[version]

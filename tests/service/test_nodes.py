@@ -146,6 +146,27 @@ def test_ten_thousand_nodes_and_their_heartbeats_keep_little():
     assert kubelets.lowest == (1, 36) and len(kubelets._names) == 1
 
 
+def test_the_lowest_node_is_searched_once_a_change(monkeypatch):
+    """Every review in a mixed cluster names it; heartbeats are no change."""
+    kubelets, searched = KubeletVersions(), []
+    monkeypatch.setattr("service.nodes.min", lambda *names, **rest: searched.append(names) or min(*names, **rest), raising=False)
+    for name in "cab":
+        kubelets.put(name, (1, 34))
+    assert kubelets.lowest_node == "a"
+    before = len(searched)
+    kubelets.put("a", (1, 34))
+    kubelets.remove("never-there")
+    assert [kubelets.lowest_node for _ in range(3)] == ["a"] * 3
+    assert [names for names in searched[before:] if isinstance(names[0], set)] == []
+    kubelets.remove("a")
+    assert kubelets.lowest_node == "b"
+    kubelets.put("z", (1, 33))
+    assert kubelets.lowest_node == "z"
+    kubelets.remove("z")
+    kubelets.put("b", (1, 36))
+    assert kubelets.lowest_node == "c"
+
+
 @pytest.mark.parametrize("steps", range(6))
 async def test_it_can_be_closed_at_any_moment(steps):
     """Also in a step between the watch's connecting and our waking from it: a cancellation must not be lost."""
