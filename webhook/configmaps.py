@@ -17,7 +17,7 @@ from contract.fqn import FqnError, shorten
 from contract.references import find_references
 from service.kube import Kube, KubeError, NotFound
 from webhook.contents import NONE, ConfigMap, check_templates
-from webhook.pod import Pod, PodSpec
+from webhook.pod import EnvVar, Pod, PodSpec
 from webhook.problem import Problem, Reason
 from webhook.planning import Cluster
 from webhook.scan import targets_of
@@ -30,23 +30,40 @@ SECONDS = 2.0  # for all of them: the API server gives a webhook 5
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place that takes from a ConfigMap: all of its keys, or one."""
+    """One place that takes from a ConfigMap: one key for the variable `name`, or all of them, whose variables begin with `name`.
+
+    `said` are the variables that the container's own `env` gives a value, which wins over `envFrom`.
+    """
 
     place: str
     config_map: str
     key: str | None
+    name: str = ""
+    said: frozenset[str] = frozenset()
+
+    def variable(self, key: str) -> str:
+        return f"{self.name}{key}" if self.key is None else self.name
 
 
 def sources_of(spec: PodSpec) -> Iterator[Source]:
     """Every `envFrom` and `configMapKeyRef` of init containers and containers."""
     for target in targets_of(spec):
+        entries = target.container.env or ()
         for index, source in enumerate(target.container.envFrom or ()):
             if source.configMapRef and source.configMapRef.name:
-                yield Source(f"{target.place}.envFrom[{index}]", source.configMapRef.name, None)
-        for entry in target.container.env or ():
+                said = frozenset(entry.name for entry in entries if _always_there(entry))
+                yield Source(f"{target.place}.envFrom[{index}]", source.configMapRef.name, None, source.prefix or "", said)
+        for entry in entries:
             found = entry.valueFrom.configMapKeyRef if entry.valueFrom else None
             if found and found.name:
-                yield Source(f"{target.place}.env[{entry.name}]", found.name, found.key or "")
+                yield Source(f"{target.place}.env[{entry.name}]", found.name, found.key or "", entry.name)
+
+
+def _always_there(entry: EnvVar) -> bool:
+    """Not an optional reference: where its secret is absent, what `envFrom` says would stay."""
+    if entry.valueFrom is not None:  # a reference that an earlier call made into this
+        return entry.valueFrom.fileKeyRef is not None and not entry.valueFrom.fileKeyRef.optional
+    return entry.value is not None and "optional=true" not in entry.value
 
 
 class ConfigMaps:
@@ -93,8 +110,9 @@ def _check(source: Source, found: ConfigMap | None, stores: frozenset[str], find
         return
     for key in found.data if source.key is None else [source.key]:
         value = found.data.get(key)
-        if isinstance(value, str) and _holds_reference(value, stores):
-            fix = f"write the reference in env of the container: {{name: {shorten(key, 60)}, value: ...}}, which wins over envFrom"
+        if isinstance(value, str) and source.variable(key) not in source.said and _holds_reference(value, stores):
+            instead = "which wins over envFrom" if source.key is None else "instead of valueFrom"
+            fix = f"write the reference in env of the container: {{name: {shorten(source.variable(key), 60)}, value: ...}}, {instead}"
             told = f"a reference in key '{shorten(key, 60)}' of ConfigMap '{source.config_map}'"
             findings.tell(Problem(source.place, Reason.NOT_DELIVERABLE, told, "references in env[].value alone", fix))
 

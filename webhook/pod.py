@@ -11,6 +11,7 @@ from msgspec import Struct
 
 class FileKeyRef(Struct, frozen=True):
     volumeName: str | None = None
+    optional: bool | None = None
 
 
 class ConfigMapKeyRef(Struct, frozen=True):
@@ -28,6 +29,7 @@ class ConfigMapRef(Struct):
 
 
 class EnvFrom(Struct):
+    prefix: str | None = None
     configMapRef: ConfigMapRef | None = None
 
 

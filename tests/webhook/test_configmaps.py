@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from service.kube import Kube
-from tests.webhook.pods import CLUSTER, KEY, Json, app, container, env, pod, template, templates
+from tests.webhook.pods import CLUSTER, KEY, Json, app, container, env, injected, pod, template, templates
 from tests.webhook.reviews import review
 from webhook.admission import Admission
 from webhook.configmaps import ConfigMaps, sources_of
@@ -88,20 +88,40 @@ async def test_pods_that_start(kube: Kube, manifest: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "place", "key"),
+    ("manifest", "place", "key", "instead"),
     [
-        pytest.param(from_all("held"), "spec.containers[app].envFrom[0]", "DB", id="all-keys"),
-        pytest.param(from_key("held", "DB"), "spec.containers[app].env[V]", "DB", id="one-key"),
-        pytest.param(from_all("store"), "spec.containers[app].envFrom[0]", "OWN", id="a-stores-path"),
-        pytest.param(from_all("broken"), "spec.containers[app].envFrom[0]", "DB", id="malformed"),
+        pytest.param(from_all("held"), "envFrom[0]", "DB", "{name: DB, value: ...}, which wins over envFrom", id="all-keys"),
+        pytest.param(from_key("held", "DB"), "env[V]", "DB", "{name: V, value: ...}, instead of valueFrom", id="one-key"),
+        pytest.param(from_all("store"), "envFrom[0]", "OWN", "{name: OWN, value: ...}, which wins over envFrom", id="a-stores-path"),
+        pytest.param(from_all("broken"), "envFrom[0]", "DB", "{name: DB, value: ...}, which wins over envFrom", id="malformed"),
+        pytest.param(
+            pod(container(envFrom=[{"prefix": "P_", "configMapRef": {"name": "held"}}], env=env(DB="x"))),
+            "envFrom[0]",
+            "DB",
+            "{name: P_DB, value: ...}, which wins over envFrom",
+            id="with-a-prefix",
+        ),
+        pytest.param(
+            from_all("held", env=env(DB=f"{KEY}?optional=true")), "envFrom[0]", "DB", "{name: DB, value: ...}", id="an-optional-one-instead"
+        ),
     ],
 )
-async def test_a_reference_is_refused(kube: Kube, manifest: Json, place: str, key: str) -> None:
+async def test_a_reference_is_refused(kube: Kube, manifest: Json, place: str, key: str, instead: str) -> None:
     """The app would get a name; the message says where it stands and what to write instead."""
     answer = await answered(kube, manifest)
     assert answer["allowed"] is False
-    assert answer["status"]["message"].startswith(f"{place}: found a reference in key '{key}' of ConfigMap '")
-    assert f"{{name: {key}, value: ...}}" in answer["status"]["message"]
+    assert answer["status"]["message"].startswith(f"spec.containers[app].{place}: found a reference in key '{key}' of ConfigMap '")
+    assert instead in answer["status"]["message"]
+
+
+@pytest.mark.parametrize("prefix", ["", "P_"])
+async def test_what_env_says_wins(kube: Kube, prefix: str) -> None:
+    """The way out that the message names: the kubelet takes what `env` says, so nothing of the ConfigMap's reference is seen."""
+    source = [{"prefix": prefix, "configMapRef": {"name": "held"}}]
+    assert (await answered(kube, pod(container(envFrom=source, env=env(**{f"{prefix}DB": "plain"})))))["allowed"] is True
+    manifest = pod(container(envFrom=source, env=env(**{f"{prefix}DB": KEY})))
+    assert (await answered(kube, manifest))["allowed"] is True
+    assert (await answered(kube, injected(manifest)))["allowed"] is True
 
 
 async def test_init_containers_too(kube: Kube) -> None:
