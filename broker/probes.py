@@ -5,7 +5,7 @@ a store                              | its next probe
 that works                           | after PROBE_SECONDS, give or take a fifth
 that does not                        | after SOON_SECONDS, then twice as long each time, up to that
 whose circuit opened or closed       | within LOOK_SECONDS
-of which a file it names has changed | within LOOK_SECONDS: a credential was given, or taken away
+of which a mounted file has changed  | within LOOK_SECONDS: a credential was given, or taken away
 whose manifest changed               | at once
 
 A good probe closes an open circuit (`broker.guard`). What is known becomes the Ready condition, a metric, what the page and the API say of
@@ -24,15 +24,15 @@ from broker.backends import Backends
 from broker.errors import BrokerError
 from broker.metrics import Metrics
 from broker.readiness import Condition, readiness
+from broker.stores.registry import mounted_files
 from broker.timing import Timing
-from contract.providers import files
 from contract.resources import SecretStore
 
 log = structlog.get_logger()
 
 PROBE_SECONDS = 30.0
 SOON_SECONDS = 4.0
-LOOK_SECONDS = 1.0  # how often a waiting store is looked at, for its circuit and the files it names
+LOOK_SECONDS = 1.0  # how often a waiting store is looked at, for its circuit and its files
 FIRST_SECONDS = 1.0  # that somebody who looks waits for the first answers, in all; a slow store must not hold up a page
 
 _Signature = tuple[tuple[int, int, int] | None, ...]
@@ -145,8 +145,8 @@ class Probes:
 
 
 def _signature(store: SecretStore) -> _Signature:
-    """Of the mounted files that the manifest names; None for one that is not there."""
-    return tuple(_of_file(Path(name)) for name in files(store.provider, store.settings))
+    """Of the files that are mounted for it; None for one that is not there."""
+    return tuple(_of_file(Path(name)) for name in mounted_files(store))
 
 
 def _of_file(path: Path) -> tuple[int, int, int] | None:

@@ -168,6 +168,27 @@ async def test_it_looks_soon_after_a_file_that_is_named_changed(watch, tmp_path,
     assert watch.asked() == 2
 
 
+@pytest.mark.parametrize(
+    ("provider", "variable"),
+    [
+        ({"awsParameterStore": {"region": "eu-west-1"}}, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ({"awsSecretsManager": {"region": "eu-west-1"}}, "AWS_SHARED_CREDENTIALS_FILE"),
+        ({"googleSecretManager": {"project": "acme-prod"}}, "GOOGLE_APPLICATION_CREDENTIALS"),
+        ({"azureKeyVault": {"vaultUrl": "https://acme.vault.azure.net"}}, "AZURE_FEDERATED_TOKEN_FILE"),
+    ],
+)
+async def test_it_looks_soon_after_a_file_of_the_login_changed(watch, tmp_path, monkeypatch, provider, variable):
+    """A cloud's login is named by the environment: when what was missing is mounted, that is seen in seconds too."""
+    file = tmp_path / "token"
+    monkeypatch.setenv(variable, str(file))
+    watch.follow(store(provider=provider))
+    await watch.clock.pass_(5)
+    assert watch.asked() == 1
+    file.write_text("x")
+    await watch.clock.pass_(LOOK_SECONDS)
+    assert watch.asked() == 2
+
+
 async def test_a_changed_manifest_is_another_store(watch):
     watch.follow(store())
     await settle()

@@ -5,7 +5,9 @@ state of the known keys                  | what a caller gets
 good for a while                         | them
 near their end (10 min, or a quarter)    | them, while new ones are fetched beside
 ended, or never fetched                  | the new ones, or the error that fetching met
-fetching failed a moment ago             | the same error, without asking the login service again
+fetching was refused a moment ago        | the same error, without asking the login service again
+
+One that did not answer is asked again by the next who needs it: how often that is decides the guard, which must see each answer as it is.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from broker.errors import BrokerError, Unavailable
+from broker.errors import BrokerError, Retryable, Unavailable
 
 RENEW_BEFORE = timedelta(minutes=10)
 NEVER_USE_WITHIN = timedelta(seconds=15)  # of their end: a request takes time, and clocks differ
@@ -83,8 +85,11 @@ class Renewing:
     def _may_ask(self) -> bool:
         return self._failure is None or self._clock() >= self._failure[0] + FAILURE_SECONDS
 
+    def _passes(self) -> bool:
+        return self._failure is not None and isinstance(self._failure[1], Retryable)
+
     async def _fetched(self) -> None:
-        if self._may_ask():
+        if self._may_ask() or self._passes():
             await asyncio.shield(self._start())
 
     def _start(self) -> asyncio.Task[None]:

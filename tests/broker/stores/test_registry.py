@@ -62,3 +62,15 @@ async def test_two_embedded_stores_share_the_file_and_not_the_rows(tmp_path: Pat
         await two.read("/p")
     await one.close()
     await two.close()
+
+
+def test_the_files_of_logins_are_those_that_the_logins_read():
+    """The probes look soon after one of them changed."""
+    from broker.stores.aws import logins
+    from broker.stores.azure.credentials import CERTIFICATE_FILE, SECRET_FILE, TOKEN_FILE
+    from broker.stores.google.credentials import VARIABLE
+
+    aws = {logins.TOKEN_FILE, logins.CONTAINER_TOKEN_FILE, logins.KEYS_FILE}
+    assert set(PROVIDERS["awsParameterStore"].login_files) == set(PROVIDERS["awsSecretsManager"].login_files) == aws
+    assert set(PROVIDERS["azureKeyVault"].login_files) == {TOKEN_FILE, CERTIFICATE_FILE, SECRET_FILE}
+    assert PROVIDERS["googleSecretManager"].login_files == (VARIABLE,)

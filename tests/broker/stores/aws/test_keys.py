@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import BrokerError, Misconfigured, Unavailable
+from broker.errors import BrokerError, Misconfigured, StoreRefused, Unavailable
 from broker.stores.aws.keys import Keys, Renewing
 from broker.stores.aws.keys_file import KeysFile
 from broker.stores.aws.lately import Lately
@@ -93,14 +93,24 @@ async def test_keys_that_cannot_be_renewed_are_used_to_their_end(renewing: tuple
         await login.keys()
 
 
-async def test_a_failure_is_shared_for_seconds_and_then_asked_again(renewing: tuple[Renewing, Source], clock: Clock) -> None:
+async def test_a_refusal_is_shared_for_seconds_and_then_asked_again(renewing: tuple[Renewing, Source], clock: Clock) -> None:
     login, source = renewing
-    source.fails = Unavailable("STS is away")
+    source.fails = StoreRefused("no role")
     for _ in range(4):
-        with pytest.raises(Unavailable, match="STS is away"):
+        with pytest.raises(StoreRefused, match="no role"):
             await login.keys()
     assert source.fetched == 1
     clock.seconds, source.fails = 5.1, None
+    assert (await login.keys()).access_key == "key-2"
+
+
+async def test_who_did_not_answer_is_asked_again_at_once(renewing: tuple[Renewing, Source]) -> None:
+    """One lost answer costs one try, and the circuit's trial after an outage meets the login service as it is now."""
+    login, source = renewing
+    source.fails = Unavailable("STS is away")
+    met = await asyncio.gather(*(login.keys() for _ in range(20)), return_exceptions=True)
+    assert (len(met), source.fetched) == (20, 1), "those who wait together ask together"
+    source.fails = None
     assert (await login.keys()).access_key == "key-2"
 
 
