@@ -12,7 +12,7 @@ from contract import keys
 from contract.plan import EnvDelivery
 from contract.references import Template
 from webhook.draft import Draft
-from webhook.expansion import marked
+from webhook.expansion import marked, names_in
 from webhook.patch import Op, replace
 from webhook.pod import Container
 from webhook.problem import Problem, Reason
@@ -51,6 +51,7 @@ class Exec:
         if not target.launched:  # what an earlier call put there is ours
             self._check_ours(target, findings)
         self._find_dependents(target, findings)
+        self._check_paths(target, findings)
         if not starts(target.container):
             self._check_command(target, findings)
 
@@ -68,6 +69,19 @@ class Exec:
             if any(f"({keys.PLACEHOLDER}" in word for word in words):
                 found = f"'({keys.PLACEHOLDER}...' in a word of the command"
                 findings.tell(Problem(place, Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)"))
+
+    def _check_paths(self, target: Target, findings: Findings) -> None:
+        """The kubelet would make a path of the empty value: of `$(NAME)` alone, the whole volume."""
+        names = {reference.name for reference in (*target.references, *target.dependents)}
+        for mount in target.container.volumeMounts or ():
+            if mount.subPathExpr and not names.isdisjoint(names_in(mount.subPathExpr)):
+                place, found = (
+                    f"{target.place}.volumeMounts[{mount.mountPath}].subPathExpr",
+                    f"'{mount.subPathExpr}', which names a reference",
+                )
+                findings.tell(
+                    Problem(place, Reason.NOT_DELIVERABLE, found, "variables with plain values, in mode exec", "use one of these")
+                )
 
     def deliver(self, target: Target, draft: Draft) -> list[Op]:
         draft.mode = self.name

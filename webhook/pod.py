@@ -42,6 +42,7 @@ class EnvVar(Struct, frozen=True):
 class VolumeMount(Struct):
     name: str = ""
     mountPath: str = ""
+    subPathExpr: str | None = None
     readOnly: bool | None = None
 
 

@@ -129,6 +129,22 @@ def test_a_variable_that_is_set_again() -> None:
     assert "found the variable 'A' with a reference, and later with another value" in message
 
 
+def test_a_path_of_a_mount_that_names_a_reference() -> None:
+    """The kubelet expands subPathExpr, when the variable is still empty: the app would find another folder. Escaped or plain ones are fine."""
+    variables = env(PLAIN="p", A=KEY, B="x$(A)")
+    mounts = [
+        {"name": "data", "mountPath": f"/{index}", "subPathExpr": text}
+        for index, text in enumerate(("$(A)", "a/$(B)", "$(PLAIN)", "$$(A)"))
+    ]
+    manifest = pod(container(command=["/app"], env=variables, volumeMounts=mounts), volumes=[{"name": "data", "emptyDir": {}}])
+    told = refused(manifest, EXEC)
+    assert [message.partition(";")[0] for message in told] == [
+        "spec.containers[app].volumeMounts[/0].subPathExpr: found '$(A)', which names a reference",
+        "spec.containers[app].volumeMounts[/1].subPathExpr: found 'a/$(B)', which names a reference",
+    ]
+    assert injected(manifest)  # in mode envfile the kubelet knows the values
+
+
 def test_init_containers_and_sidecars() -> None:
     manifest = pod(
         container(),
