@@ -1,5 +1,7 @@
 """Who has which role in a group: shown to and changed by its admins, one change a form."""
 
+import re
+
 from aiohttp import web
 
 from broker.errors import Conflict, Denied, InvalidRequest
@@ -13,6 +15,7 @@ from contract.resources import ROLES
 
 KINDS = ("user", "team", "serviceaccount", "namespace")
 ADD, CHANGE, REMOVE = "add", "change", "remove"
+_PLACE = re.compile(r"\bcollaborators\[\d+\]\.")  # where it is in the resource, which nobody sees here
 
 
 async def show(visit: Visit) -> web.Response:
@@ -26,7 +29,7 @@ async def change(visit: Visit, form: Form) -> web.Response:
         wanted = _changed(present.collaborators, form)
         await visit.groups.set_collaborators(visit.caller, name, wanted, visit.origin, expected=form.text("expected") or None)
     except InvalidRequest as error:
-        return _page(visit, await _group(visit), form, 400, error.message)
+        return _page(visit, await _group(visit), form, 400, _PLACE.sub("", error.message))
     except Conflict as error:
         return _page(visit, await _group(visit), form, 409, error.message, error.changes)
     return redirect(with_note(Places.group(name, "collaborators"), "shared"))
