@@ -7,7 +7,8 @@ with its line, never its content, and what it last held stays in force.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Folder:
         self._taken: dict[str, Seen] = {}  # what was read, good or broken
         self._last: dict[str, Seen] = {}  # what the last look saw
         self._content: dict[str, list[Manifest]] = {}
+        self._places: dict[tuple[str, str], list[str]] = {}  # the files that define each object, one for each time
         self._readable: bool | None = None
 
     def look(self, *, settle: bool) -> bool:
@@ -55,7 +57,7 @@ class Folder:
         gone = self._taken.keys() - found.keys() - before.keys() if settle else self._taken.keys() - found.keys()
         for name in gone:
             del self._taken[name]
-            self._content.pop(name, None)
+            self._hold(name, ())
         taken = [self._take(name, seen) for name, seen in due.items()]
         return first or bool(gone) or any(taken)
 
@@ -66,15 +68,19 @@ class Folder:
 
     def files_of(self, kind: str, name: str) -> list[str]:
         """The files that define the object; more than one is a mistake of theirs."""
-        return [
-            file
-            for file, content in self._content.items()
-            for manifest in content
-            if manifest["kind"] == kind and manifest["metadata"].get("name") == name
-        ]
+        return list(self._places.get((kind, name), ()))
+
+    def names(self, kind: str) -> list[str]:
+        """Of all that any file defines, usable or not."""
+        return [name for found, name in self._places if found == kind]
 
     def names_in(self, file: str) -> set[tuple[str, str]]:
-        return {(manifest["kind"], str(manifest["metadata"].get("name"))) for manifest in self._content.get(file, ())}
+        return {_id(manifest) for manifest in self._content.get(file, ())}
+
+    def saved(self, kind: str, name: str) -> datetime | None:
+        """When the file that defines the object was written, as it was last read."""
+        seen = [self._taken[file] for file in self._places.get((kind, name), ()) if file in self._taken]
+        return datetime.fromtimestamp(seen[0][2] / 1e9, UTC) if seen else None
 
     def reread(self, file: str) -> None:
         """Read one file as it is now, without waiting for it to settle."""
@@ -82,8 +88,9 @@ class Folder:
         try:
             state = path.stat()
         except OSError:
-            for known in (self._taken, self._last, self._content):
+            for known in (self._taken, self._last):
                 known.pop(file, None)
+            self._hold(file, ())
             return
         seen = (str(path.resolve()), state.st_ino, state.st_mtime_ns, state.st_size)
         self._last[file] = seen
@@ -105,7 +112,7 @@ class Folder:
         for content in self._content.values():
             for manifest in content:
                 if manifest["kind"] == kind:
-                    named.setdefault(str(manifest["metadata"].get("name")), []).append(manifest)
+                    named.setdefault(_id(manifest)[1], []).append(manifest)
         return named
 
     def _files(self, manifests: list[Manifest]) -> str:
@@ -143,7 +150,7 @@ class Folder:
     def _take(self, name: str, seen: Seen) -> bool:
         self._taken[name] = seen
         try:
-            self._content[name] = read_file(Path(seen[0]))
+            self._hold(name, read_file(Path(seen[0])))
         except BrokenFile as error:
             kept = len(self._content.get(name, ()))
             log.error(  # noqa: TRY400 - the reason says it all
@@ -151,6 +158,22 @@ class Folder:
             )
             return False
         return True
+
+    def _hold(self, file: str, content: Sequence[Manifest]) -> None:
+        """From now on the file defines these; none: it is gone, or holds nothing of ours."""
+        for manifest in self._content.pop(file, ()):
+            places = self._places[_id(manifest)]
+            places.remove(file)
+            if not places:
+                del self._places[_id(manifest)]
+        if content:
+            self._content[file] = list(content)
+        for manifest in content:
+            self._places.setdefault(_id(manifest), []).append(file)
+
+
+def _id(manifest: Manifest) -> tuple[str, str]:
+    return manifest["kind"], str(manifest["metadata"].get("name"))
 
 
 def read_file(path: Path) -> list[Manifest]:

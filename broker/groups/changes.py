@@ -10,7 +10,7 @@ deleted group   | unlist all, intent DELETE  | values from store| resource      
 Columns 1 and 3 are single writes. An unlisted key is refused to everyone, so before 3 nobody sees a new key, and after 1 nobody a deleted
 one. What is found later: CREATE and listed is done; CREATE and not listed is taken back (claimed as UNDO first, so that its slow author
 cannot list it any more; a value that was there before stays); DELETE and not listed is carried out; DELETE and listed again was somebody's
-wish. `repair` finds them; what is then done is `pending`'s.
+wish. `repair` finds them; what is then done is `pending`'s. A new version of a listed key is one write to the store, in its turn (`turns`).
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from broker.groups.intents import Intent, Step, intent
 from broker.groups.model import Collaborator
 from broker.groups.pending import Pending, each, joined, without
 from broker.groups.resources import Edit, Fresh, Resources, Stale
+from broker.groups.turns import Turns
 from broker.groups.values import Values
 from contract import wire
 from contract.values import SecretValue
@@ -48,6 +49,7 @@ class Changes:
     def __init__(self, resources: Resources, values: Values, pending: Pending) -> None:
         self._resources, self._values = resources, values
         self.pending = pending
+        self.turns = Turns(resources, pending)
 
     # --- groups ------------------------------------------------------------------------------------------------------
 
@@ -68,6 +70,7 @@ class Changes:
 
         def unlisted(held: Held) -> Edit:
             check(held)
+            self.turns.check(held)
             for other in held.pending:
                 if not (other.whole and other.step is Step.DELETE):  # two may carry out one deletion: every step can be repeated
                     self.pending.free(held, other, other.keys)
@@ -116,6 +119,7 @@ class Changes:
 
         def unlisted(held: Held) -> Edit:
             check(held)
+            self.turns.check(held, (key,))
             return Edit(keys=tuple(k for k in held.keys if k != key), pending=(*held.pending, found))
 
         return await self.pending.write(name, unlisted), found
@@ -170,7 +174,8 @@ class Changes:
             change = f"key '{there[0]}' was added"
             raise Conflict(f"{change} since you looked. To fix: look again, then change it", (change,), held.version)
         for other in held.pending:
-            self.pending.free(held, other, creation.keys)
+            if other.step is not Step.EDIT:
+                self.pending.free(held, other, creation.keys)
         return Edit(pending=(*held.pending, creation))
 
     async def _carry_out(
@@ -188,7 +193,8 @@ class Changes:
             try:
                 versions = await self._values_written(held, {**edited, **new})
                 if creation or deletion:
-                    held = await self.pending.write(held.name, lambda now: _finished(now, creation, deletion, check))
+                    store = held.group.store
+                    held = await self.pending.write(held.name, lambda now: _finished(now, store, creation, deletion, check))
             except Exception:
                 if creation is not None and (kept := await self._taken_back(held, creation)) is not None:
                     return Done(kept, versions)
@@ -216,9 +222,19 @@ class Changes:
         return versions
 
     async def _taken_back(self, held: Held, creation: Intent) -> Held | None:
-        """After a failure. Returns the group if the change was made after all (an answer was lost); what fails here is left to `repair`."""
+        """After a failure. Returns the group if the change was made after all (an answer was lost); what fails here is left to `repair`.
+
+        A group that somebody deleted meanwhile, or moved to another store, has no note that leads to the values that we wrote.
+        """
         try:
-            now = await self.pending.fresh(held.name)
+            now = await self._resources.read(held.name)
+            if now is None or now.group.store != held.group.store:
+                await self.pending.purge(held, creation.doomed())
+            if now is None:
+                return None
+            if now.group.store != held.group.store:
+                await self.pending.write(held.name, lambda found: without(found, creation))
+                return None
             there = next((i for i in now.pending if i.id == creation.id), None)
             if there is None:
                 return now if set(creation.keys) <= set(now.keys) else None
@@ -241,8 +257,12 @@ class Changes:
         return StoreFailed(f"{error.message}. Nothing is deleted", cause)
 
 
-def _finished(held: Held, creation: Intent | None, deletion: Intent | None, check: Check) -> Edit:
+def _finished(held: Held, store: str, creation: Intent | None, deletion: Intent | None, check: Check) -> Edit:
+    """`store`: where the values are."""
     check(held)
+    if held.group.store != store:
+        change = f"the group's store is '{held.group.store}', not '{store}'"
+        raise Conflict(f"{change} since you looked. To fix: look again, then change it", (change,), held.version)
     pending, keys = held.pending, held.keys
     if creation is not None:
         if not any(i.id == creation.id and i.step is Step.CREATE for i in pending):

@@ -10,10 +10,10 @@ from typing import Any
 
 from broker.errors import BrokerError, InvalidRequest, Misconfigured, Unavailable
 from broker.groups.activity import merged
-from broker.groups.held import Held, held_from_api
+from broker.groups.held import Held, held_from_api, rules_of
 from broker.groups.index import Index
 from broker.groups.intents import MAX_BYTES, encode
-from broker.groups.model import Activity, Collaborator
+from broker.groups.model import Activity
 from broker.groups.resources import Edit, Fresh, Stale
 from contract.catalog import GROUP
 from contract.keys import API_VERSION, CREATED_BY, PENDING
@@ -44,7 +44,7 @@ class ClusterResources:
 
     async def create(self, fresh: Fresh) -> Held:
         notes = {CREATED_BY: fresh.created_by} | _pending_note(encode(fresh.pending))
-        spec = {"store": fresh.store, "keys": [], "collaborators": _rules(fresh.collaborators)}
+        spec = {"store": fresh.store, "keys": [], "collaborators": rules_of(fresh.collaborators)}
         body = {"apiVersion": API_VERSION, "kind": GROUP, "metadata": {"name": fresh.name, "annotations": notes}, "spec": spec}
         try:
             made = _held(await self._kube.post(COLLECTION, body))
@@ -60,10 +60,10 @@ class ClusterResources:
         mark = held.mark
         for _ in range(REMEMBER_TRIES):
             try:
-                made = _held(await self._kube.patch(f"{COLLECTION}/{held.name}", _patch(mark, edit)))
+                made = _held(await self._kube.patch(f"{COLLECTION}/{held.name}", _patch(mark, held, edit)))
             except Conflict:
                 now = await self.read(held.name)
-                if now is None or now.uid != held.uid or (now.version, now.pending) != (held.version, held.pending):
+                if now is None or now.uid != held.uid or _content(now) != _content(held):
                     raise Stale from None
                 mark = now.mark
                 continue
@@ -121,15 +121,19 @@ def _held(manifest: dict[str, Any]) -> Held:
     raise Misconfigured(f"SecretGroup {manifest['metadata']['name']} cannot be used: {problems}. To fix: correct it with kubectl")
 
 
-def _patch(mark: str, edit: Edit) -> dict[str, Any]:
+def _content(held: Held) -> tuple[object, ...]:
+    return held.version, held.pending, held.foreign
+
+
+def _patch(mark: str, held: Held, edit: Edit) -> dict[str, Any]:
     metadata: dict[str, Any] = {"resourceVersion": mark}
     if edit.pending is not None:
-        metadata["annotations"] = _pending_note(encode(edit.pending)) or {PENDING: None}
+        metadata["annotations"] = _pending_note(encode(edit.pending, held.foreign)) or {PENDING: None}
     spec: dict[str, Any] = {}
     if edit.keys is not None:
         spec["keys"] = list(edit.keys)
     if edit.collaborators is not None:
-        spec["collaborators"] = _rules(edit.collaborators)
+        spec["collaborators"] = rules_of(edit.collaborators)
     return {"metadata": metadata} | ({"spec": spec} if spec else {})
 
 
@@ -137,10 +141,6 @@ def _pending_note(text: str | None) -> dict[str, str]:
     if text is not None and len(text) > MAX_BYTES:
         raise InvalidRequest("the change touches more keys than can be remembered at once. To fix: make it in several parts")
     return {} if text is None else {PENDING: text}
-
-
-def _rules(collaborators: Iterable[Collaborator]) -> list[dict[str, str]]:
-    return [{"role": c.role, "subject": c.subject} for c in collaborators]
 
 
 def _changed_meanwhile(error: KubeError, verb: str) -> Exception:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
-from weakref import WeakValueDictionary
 
 import structlog
 
@@ -55,9 +54,8 @@ class Desk:
         creators: frozenset[str] = frozenset(),
     ) -> None:
         self._gate, self._index, self._resources, self._values = gate, index, resources, values
-        self._changes, self._pending = changes, changes.pending
+        self._changes, self._pending, self._turns = changes, changes.pending, changes.turns
         self._probes, self._reveals, self._creators = probes, reveals, creators
-        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @property
     def tenant(self) -> str:
@@ -206,13 +204,6 @@ class Desk:
         except (BrokerError, TimeoutError) as error:
             log.warning("activity_not_written", group=group, error=type(error).__name__)
         return made
-
-    def _lock(self, group: str, key: str) -> asyncio.Lock:
-        """Editors of one key take turns on this replica, so that `expected` means what it says."""
-        lock = self._locks.get((group, key))
-        if lock is None:
-            lock = self._locks[group, key] = asyncio.Lock()
-        return lock
 
 
 def after(held: Held, made: Sequence[Activity]) -> Held:

@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 _ASIDE = re.compile(r"\..+\.[0-9a-f]{8}\.tmp", re.DOTALL)  # as `write` names them
@@ -23,6 +24,11 @@ def read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def saved(path: Path) -> datetime:
+    """Raises OSError."""
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def write(path: Path, content: bytes, seen: bytes | None, mode: int = 0o644) -> None:

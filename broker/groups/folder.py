@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 from broker.errors import InvalidRequest, Misconfigured, Unavailable
 from broker.groups import durable
 from broker.groups.activity import merged
-from broker.groups.held import Held, collaborators_of, fingerprint, last_change, manager_of, time_of
+from broker.groups.held import Held, collaborators_of, fingerprint, last_change, manager_of, rules_of, time_of
 from broker.groups.index import Index
-from broker.groups.intents import Intent, decode, encode
-from broker.groups.model import Activity, Collaborator
+from broker.groups.intents import Intent, decode, encode, foreign
+from broker.groups.model import Activity
 from broker.groups.resources import Edit, Fresh, Stale
 from broker.groups.splice import CannotEdit, with_lists, without
 from contract.catalog import GROUP
@@ -112,9 +112,10 @@ class FolderResources:
             self._own()
         except (OSError, Unavailable):
             return []
-        for path in [p for p in found if not self._live.folder.files_of(GROUP, p.stem)]:
+        names = {_stem(name): name for name in self._live.folder.names(GROUP)}
+        for path in [p for p in found if p.stem not in names]:
             path.unlink(missing_ok=True)
-        return [path.stem for path in found]
+        return [names[path.stem] for path in found if path.stem in names]
 
     async def close(self) -> None:
         if self._lock is not None:
@@ -163,7 +164,7 @@ class FolderResources:
         return None if manifest is None else self.held(manifest, path)
 
     def held(self, manifest: Manifest, path: Path | None = None) -> Held:
-        """Raises Misconfigured. `path` None: without the file's own time."""
+        """Raises Misconfigured. `path` None: with the time that its file had when it was last read."""
         name = str(manifest["metadata"]["name"])
         state = self._state(name)
         try:
@@ -172,7 +173,7 @@ class FolderResources:
             raise Misconfigured(f"SecretGroup {name} cannot be used: {'; '.join(error.problems)}. To fix: correct its file") from None
         collaborators = collaborators_of(manifest)
         pending = decode(state.get("pending"))
-        saved = None if path is None else datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        saved = self._live.folder.saved(GROUP, name) if path is None else durable.saved(path)
         activity = tuple(entry for entry in state.get("activity") or () if isinstance(entry, dict))
         return Held(
             group=group,
@@ -193,7 +194,7 @@ class FolderResources:
             "apiVersion": API_VERSION,
             "kind": GROUP,
             "metadata": {"name": fresh.name},
-            "spec": {"store": fresh.store, "keys": [], "collaborators": _rules(fresh.collaborators)},
+            "spec": {"store": fresh.store, "keys": [], "collaborators": rules_of(fresh.collaborators)},
         }
         import yaml
 
@@ -211,12 +212,13 @@ class FolderResources:
         if edit.keys is not None and edit.keys != held.keys:
             lists["keys"] = list(edit.keys)
         if edit.collaborators is not None:
-            lists["collaborators"] = _rules(edit.collaborators)
+            lists["collaborators"] = rules_of(edit.collaborators)
         made = with_lists(_text(seen), held.name, lists).encode() if lists else seen
         if edit.pending is not None:
             both = {found.id: found for found in (*held.pending, *edit.pending)}
             self._put_pending(held.name, tuple(both.values()))
         if made != seen:
+            self._keep_created(held.name, path)
             durable.write(path, made, seen)
         if edit.pending is not None:
             self._put_pending(held.name, edit.pending)
@@ -267,9 +269,15 @@ class FolderResources:
         return {k: v for k, v in found.items() if k in kinds and isinstance(v, kinds[k])} if isinstance(found, dict) else {}
 
     def _put_pending(self, name: str, pending: tuple[Intent, ...]) -> None:
-        state, made = self._state(name), encode(pending)
+        state, made = self._state(name), encode(pending, foreign(self._state(name).get("pending")))
         if state.get("pending") != made:
             self._put_state(name, state | {"pending": made})
+
+    def _keep_created(self, name: str, path: Path) -> None:
+        """Of one that was made by hand its file's time is all that is known, and we are about to move that."""
+        state = self._state(name)
+        if "created" not in state:
+            self._put_state(name, state | {"created": durable.saved(path).isoformat()})
 
     def _put_state(self, name: str, state: dict[str, Any]) -> None:
         self._own()
@@ -281,10 +289,6 @@ class FolderResources:
 def _stem(name: str) -> str:
     """A group's name in the names of its files; of a long one its beginning and a digest."""
     return name if len(name) <= _LONGEST_STEM else f"{name[: _LONGEST_STEM - 33]}.{sha256(name.encode()).hexdigest()[:32]}"
-
-
-def _rules(collaborators: Iterable[Collaborator]) -> list[dict[str, str]]:
-    return [{"role": c.role, "subject": c.subject} for c in collaborators]
 
 
 def _text(content: bytes) -> str:

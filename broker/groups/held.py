@@ -6,12 +6,12 @@ changes with anything. All are opaque.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.groups.intents import Intent, Step, decode
+from broker.groups.intents import Foreign, Intent, Step, decode, foreign
 from broker.groups.model import Collaborator
 from broker.groups.saves import version_of
 from contract.keys import CREATED_BY, PENDING
@@ -43,6 +43,7 @@ class Held:
     updated: datetime | None = None
     managed_by: str | None = None
     activity: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    foreign: tuple[Foreign, ...] = field(default=(), repr=False)  # what is pending and cannot be read
 
     @property
     def name(self) -> str:
@@ -87,6 +88,7 @@ def held_from_api(manifest: Manifest) -> Held:
         updated=last_change(activity) or created,
         managed_by=manager_of(metadata),
         activity=activity,
+        foreign=foreign(notes.get(PENDING)),
     )
 
 
@@ -94,6 +96,11 @@ def collaborators_of(manifest: Manifest) -> tuple[Collaborator, ...]:
     """In the manifest's order, each once."""
     found = (manifest.get("spec") or {}).get("collaborators") or ()
     return tuple(dict.fromkeys(Collaborator(str(c["subject"]), str(c["role"])) for c in found))
+
+
+def rules_of(collaborators: Iterable[Collaborator]) -> list[dict[str, str]]:
+    """As a manifest has them."""
+    return [{"role": c.role, "subject": c.subject} for c in collaborators]
 
 
 def manager_of(metadata: Mapping[str, Any]) -> str | None:

@@ -14,21 +14,29 @@ from typing import Any
 
 import structlog
 
+from contract.fqn import is_part, shorten
+
 log = structlog.get_logger()
+Foreign = dict[str, Any]
+MAX_BY = 320  # characters of who wants it; a user's name is rarely above 100
 MAX_BYTES = 128 * 1024  # of all intents of a group; Kubernetes takes 256 KiB of annotations together
 
 
 class Step(Enum):
-    """CREATE: values come, then the keys are listed. DELETE: the keys are unlisted, values go. UNDO: a CREATE that is taken back."""
+    """CREATE: values come, then the keys are listed. DELETE: the keys are unlisted, values go. UNDO: a CREATE that is taken back.
+
+    EDIT: values of listed keys are saved, by one at a time (`turns`).
+    """
 
     CREATE = "create"
+    EDIT = "edit"
     DELETE = "delete"
     UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """`kept`: keys that had a value before, which an undo must not delete. `whole`: the group itself comes or goes.
+    """`kept`: keys that had a value before, which an undo must not delete. `whole`: the group itself comes or goes. EDIT without keys: all.
 
     `due`: a deletion that can be undone until then; `undoable`: it could be, so nobody has waited for what the store says of it.
     `by`: who wants it.
@@ -50,7 +58,7 @@ class Intent:
 
     def doomed(self) -> tuple[str, ...]:
         """The keys whose values go when this is carried out or taken back."""
-        return tuple(key for key in self.keys if key not in self.kept)
+        return () if self.step is Step.EDIT else tuple(key for key in self.keys if key not in self.kept)
 
 
 def intent(step: Step, keys: Iterable[str], by: str, now: datetime, **more: Any) -> Intent:
@@ -61,21 +69,46 @@ def undone(found: Intent) -> Intent:
     return replace(found, step=Step.UNDO)
 
 
-def encode(intents: Iterable[Intent]) -> str | None:
-    """One line of JSON; None: there is nothing to keep."""
-    made = [_encoded(found) for found in intents]
-    return json.dumps(made, separators=(",", ":")) if made else None
+def encode(intents: Iterable[Intent], foreign: Iterable[Foreign] = ()) -> str | None:
+    """One line of JSON; None: there is nothing to keep. What is foreign stays as long as there is room."""
+    intents = tuple(intents)
+    ours, others = [_encoded(found) for found in intents], list(foreign)
+    try:
+        text = json.dumps(ours + others, separators=(",", ":"))
+    except RecursionError:
+        return encode(intents)
+    if others and len(text) > MAX_BYTES:
+        return encode(intents)
+    return text if ours or others else None
 
 
 def decode(text: str | None) -> tuple[Intent, ...]:
-    """What cannot be read was not written by us; it is left out, and told in the log."""
-    if not text:
-        return ()
+    """What cannot be read is left out, and told in the log."""
+    ours, others = _parted(text)
+    if text and (others or not ours):
+        log.warning("pending_unreadable", characters=len(text), entries=len(others))
+    return tuple(ours)
+
+
+def foreign(text: str | None) -> tuple[Foreign, ...]:
+    """What a broker of another version may have written: not ours to carry out, nor to throw away."""
+    return tuple(_parted(text)[1])
+
+
+def _parted(text: str | None) -> tuple[list[Intent], list[Foreign]]:
+    ours: list[Intent] = []
+    others: list[Foreign] = []
     try:
-        return tuple(_decoded(found) for found in json.loads(text[: 2 * MAX_BYTES]))
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-        log.warning("pending_unreadable", characters=len(text))
-        return ()
+        found = json.loads((text or "[]")[: 2 * MAX_BYTES])
+    except (ValueError, RecursionError):
+        found = []
+    for document in found if isinstance(found, list) else []:
+        if isinstance(document, dict):
+            try:
+                ours.append(_decoded(document))
+            except (ValueError, TypeError, LookupError, OverflowError):
+                others.append(document)
+    return ours, others
 
 
 def _encoded(found: Intent) -> dict[str, Any]:
@@ -91,19 +124,26 @@ def _encoded(found: Intent) -> dict[str, Any]:
     return document
 
 
-def _decoded(document: dict[str, Any]) -> Intent:
+def _decoded(document: Foreign) -> Intent:
+    """Whoever may edit the group may write this: so its keys are those of a group, and no way to another's values."""
     due = document.get("due")
     return Intent(
         str(document["id"]),
         Step(document["step"]),
-        tuple(map(str, document["keys"])),
+        _keys(document["keys"]),
         _time(document["at"]),
-        str(document["by"]),
+        shorten(str(document["by"]), MAX_BY),
         None if due is None else _time(due),
-        tuple(map(str, document.get("kept", ()))),
+        _keys(document.get("kept", [])),
         document.get("whole") is True,
         document.get("undoable") is True,
     )
+
+
+def _keys(found: Any) -> tuple[str, ...]:
+    if not isinstance(found, list) or not all(isinstance(key, str) and is_part(key) for key in found):
+        raise ValueError("not keys")
+    return tuple(found)
 
 
 def _time(text: str) -> datetime:

@@ -22,7 +22,6 @@ from contract.fqn import ManagedSecret
 from contract.values import SecretValue
 
 NEW = ""  # `expected` of put_key: the key must not be there yet
-NO_KEY = ""  # in place of a key's name: the whole group
 WRITE = "write"  # what a denied write is called: it is not known whether it would have created or edited
 
 
@@ -34,13 +33,13 @@ class KeyChanges(Desk):
     ) -> Written:
         """Save a value: a new key (CREATE) or a new version (EDIT).
 
-        `expected`: the newest version that the caller saw, or NEW for a key that must not be there; None: whatever is there.
+        `expected`: the newest version that the caller saw (where the store counts none, GroupView.version), or NEW for a key that must not
+        be there; None: whatever is there.
         """
         await self._open(caller, (Action.CREATE, Action.EDIT), group, origin, said=WRITE, key=key)
         check_keys([key])
         check_size(value)
-        async with self._lock(group, key):
-            held = await self._pending.fresh(group)
+        async with self._turns.at(group, [key], caller.name) as held:
             return await self._put(caller, held, key, value, origin, expected)
 
     async def update(
@@ -50,15 +49,13 @@ class KeyChanges(Desk):
         await self._open(caller, (Action.EDIT, Action.CREATE), group, origin, said=WRITE)
         check_keys(secrets)
         check_size(*(value for value in secrets.values() if value is not None))
-        if expected is None:
-            return await self._updated(caller, group, secrets, origin, None)
-        async with self._lock(group, NO_KEY):  # of two at the same moment the second learns what the first saved
-            return await self._updated(caller, group, secrets, origin, expected)
+        async with self._turns.at(group, (), caller.name) as held:
+            return await self._updated(caller, held, secrets, origin, expected)
 
     async def _updated(
-        self, caller: Caller, group: str, secrets: Mapping[str, SecretValue | None], origin: Origin, expected: str | None
+        self, caller: Caller, held: Held, secrets: Mapping[str, SecretValue | None], origin: Origin, expected: str | None
     ) -> GroupView:
-        held = await self._pending.fresh(group)
+        group = held.name
         plan = await self._planned(caller, held, secrets, origin)
         check = self._check(caller, plan.needed, expected)
         check(held)
@@ -148,8 +145,11 @@ class KeyChanges(Desk):
             raise
 
     def _expect(self, held: Held, key: str, expected: str | None, newest: str | None, *, there: bool) -> None:
-        """Raises Conflict when the key is not as its editor saw it. A store without versions cannot tell."""
-        if expected is None or (not there if expected == NEW else there and newest in {None, expected}):
+        """Raises Conflict when the key is not as its editor saw it."""
+        if expected is not None and expected != NEW and there and not newest:  # the store counts no versions
+            self._expect_values(held, expected, {key})
+            return
+        if expected is None or (not there if expected == NEW else there and newest == expected):
             return
         entry = next((e for e in activities.decode(held.activity) if e.key == key and e.action in WRITES), None)
         by = f" by {entry.who}" if entry is not None and entry.version == newest else ""

@@ -6,7 +6,7 @@ write reads, decides and writes, and starts again when somebody else wrote in be
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,8 @@ class Pending:
         """Whether nobody works on it any more, and its time has come."""
         if found.id in self._running or found.waits(self.now()):
             return False
-        return self._resources.owned or self.now() - max(found.at, found.due or found.at) >= REPAIR_AFTER
+        age = abs(self.now() - max(found.at, found.due or found.at))  # a time to come is from a clock that is wrong
+        return self._resources.owned or age >= REPAIR_AFTER
 
     async def settle(self, held: Held, found: Intent) -> None:
         """Carry out or take back what is pending. Safe to repeat, and for two at once. Raises StoreFailed, Stale."""
@@ -63,12 +64,15 @@ class Pending:
             if claimed is None:
                 return
             found = claimed
-        doomed = [key for key in found.doomed() if key not in held.keys]
-        store = self.store(held.group.store) if doomed else None
-        if store is not None:
-            await each(doomed, lambda key: self._values.purge(store, self.path(held.name, key)))
+        await self.purge(held, [key for key in found.doomed() if key not in held.keys])
         if not found.whole or not await self.removed(held):
             await self.write(held.name, lambda now: without(now, found))
+
+    async def purge(self, held: Held, keys: Sequence[str]) -> None:
+        """Delete these keys' values from the store that the group had. Raises StoreFailed."""
+        if keys:
+            store = self.store(held.group.store)
+            await each(keys, lambda key: self._values.purge(store, self.path(held.name, key)))
 
     async def removed(self, held: Held) -> bool:
         """Delete the resource, unless somebody has given it keys meanwhile."""
@@ -106,17 +110,17 @@ class Pending:
 
     def free(self, held: Held, other: Intent, keys: Iterable[str]) -> None:
         """Raises Conflict while somebody works on one of these keys."""
-        touched = sorted(set(keys) & set(other.keys)) or ([""] if other.whole else [])
+        touched = sorted(set(keys) & set(other.keys)) or ([""] if other.whole or not other.keys else [])
         if touched and not other.waits(self.now()) and not self.abandoned(other):
             what = f"key '{touched[0]}'" if touched[0] else f"secret group '{held.name}'"
-            verb = "deleted" if other.step is Step.DELETE else "added"
+            verb = {Step.DELETE: "deleted", Step.EDIT: "saved"}.get(other.step, "added")
             raise Conflict(f"{what} is being {verb} by {other.by} right now; try again in a moment", version=held.version)
 
     async def make_way(self, held: Held, keys: Iterable[str]) -> None:
         """Before keys come (again): finish what is pending about them. An old value that the store keeps is no reason against a new one."""
         keys = set(keys)
         for other in held.pending:
-            if keys & set(other.keys):
+            if keys & set(other.keys) and other.step is not Step.EDIT:  # of listed keys, which these are not
                 self.free(held, other, keys)
                 try:
                     await self.settle(held, other)
@@ -187,7 +191,8 @@ class _Mine:
 
 
 def without(held: Held, found: Intent) -> Edit:
-    return Edit(pending=tuple(i for i in held.pending if i.id != found.id))
+    rest = tuple(i for i in held.pending if i.id != found.id)
+    return Edit(pending=rest if len(rest) < len(held.pending) else None)
 
 
 def joined(keys: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class Reveals(Desk):
         secret = ManagedSecret(self.tenant, group, key)
         allow = await self._allowed(caller, Action.EDIT, Fqn(secret, version), secret, origin)
         name = str(secret)
-        async with self._lock(group, key):
+        async with self._turns.at(group, [key], caller.name):
             await self._gate.record(origin, Line("restore", name, audit.ALLOW, "ok", version))
 
             async def restored() -> tuple[str, SecretValue]:
@@ -61,7 +61,7 @@ class Reveals(Desk):
                 return await self._values.write(allow.store, allow.path, old.value), old.value
 
             made, value = await self._result(origin, "restore", name, restored(), lambda done: done[0])
-        await self._remember(caller, origin, group, [("restore", key, made)], f"from version {version}")
+            await self._remember(caller, origin, group, [("restore", key, made)], f"from version {version}")
         return Written(name, made, False, notices_of(key, value))
 
     async def delete_version(self, caller: Caller, fqn: Fqn, origin: Origin) -> None:

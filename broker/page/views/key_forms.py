@@ -2,8 +2,7 @@
 
 step            | what happens
 --------------- | ------------------------------------------------------------------------------------------
-save            | a value that a delivery mode cannot carry comes back with what that means and a second button;
-                | under a name that is none it is kept, and only the name is asked for again
+save            | a value that a delivery mode cannot carry comes back with what that means and a second button
 save, conflict  | what changed meanwhile is shown, and what was typed is kept, to be saved over it or not
 delete          | a page that says what happens; a key that workloads use now needs a second, explicit yes
 
@@ -23,7 +22,6 @@ from broker.page.render import redirect
 from broker.page.views.key import find, page
 from broker.page.visit import Visit
 from contract.access import Action
-from contract.fqn import is_part
 from contract.values import SecretValue
 
 NO_VALUE = "no value was given: type one, choose a file, or say that it is to be empty"
@@ -45,7 +43,7 @@ async def edit(visit: Visit) -> web.Response:
     group, key = await find(visit)
     if not group.may(Action.EDIT):
         raise Denied("only the group's admins and editors save values")
-    return _form(visit, group, key.key, expected=await _newest(visit, group.name, key.key))
+    return _form(visit, group, key.key, expected=await _seen(visit, group, key.key))
 
 
 async def save(visit: Visit, form: Form) -> web.Response:
@@ -56,7 +54,7 @@ async def save(visit: Visit, form: Form) -> web.Response:
 async def _save(visit: Visit, group: GroupView, key: str | None, form: Form) -> web.Response:
     """`key` None: a new one, whose name is in the form."""
     name = key or form.text("key")
-    expected, value = form.text("expected"), None
+    expected = form.text("expected")
     try:
         value = _value(form)
         if not name:
@@ -68,7 +66,7 @@ async def _save(visit: Visit, group: GroupView, key: str | None, form: Form) -> 
     except Conflict as error:
         return _form(visit, group, key, name=name, expected=error.version or "", value=form.value(), error=error, changes=error.changes)
     except (InvalidRequest, TooLarge) as error:
-        return _form(visit, group, key, name=name, expected=expected, value=None if key or is_part(name) else value, error=error)
+        return _form(visit, group, key, name=name, expected=expected, error=error)
     except StoreFailed as error:
         return _form(visit, group, key, name=name, expected=expected, value=form.value(), error=error)
     return redirect(with_note(Places.key(group.name, name), "key-added" if key is None else "saved"))
@@ -81,12 +79,14 @@ def _value(form: Form) -> SecretValue:
     return value
 
 
-async def _newest(visit: Visit, group: str, key: str) -> str:
-    """The version that a change starts from; nothing where the store does not tell, and then nobody's change is noticed."""
+async def _seen(visit: Visit, group: GroupView, key: str) -> str:
+    """The version that a change starts from: of the value, or of the group where the store counts none."""
     try:
-        found = await visit.groups.versions(visit.caller, group, key, visit.origin)
+        found = await visit.groups.versions(visit.caller, group.name, key, visit.origin)
     except NotFound:
         return ""  # the key is listed and has no value yet
+    if not found.listed:
+        return group.version
     return found.items[0].version if found.items else ""
 
 
@@ -117,7 +117,6 @@ def _form(
         length=0 if value is None else len(value),
         notices=notices,
         conflict=conflict,
-        renames=key is None and (conflict or not is_part(name)),
         problem=None if error is None else error.message,
         changes=changes,
     )

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 import yaml
@@ -257,3 +258,37 @@ async def test_what_is_pending_is_on_the_disk_around_every_write_of_the_manifest
         else:
             assert ("DB_PASSWORD" in keys, "JSON" in keys) == (True, when == "before")
     assert len(world.store.values["/tfy-secret/acme/payments/DB_PASSWORD"]) == 2
+
+
+async def test_a_group_made_by_hand_has_its_files_time(world):
+    """In lists as in what is read for one; and keeps it, though what is done with the group moves the file's time."""
+    file = world.folder / "all.yaml"
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    world.live.look()
+    at = datetime.fromtimestamp(1_700_000_000, UTC)
+    assert {(v.created, v.updated) for v in (await world.groups.list(ADMIN, ORIGIN)).items} == {(at, at)}
+    await world.groups.set_collaborators(ADMIN, "payments", OWN, ORIGIN)
+    after = {v.name: v for v in (await world.groups.list(ADMIN, ORIGIN)).items}
+    assert file.stat().st_mtime > 1_700_000_000
+    assert after["payments"].created == (await world.groups.get(ADMIN, "payments", ORIGIN)).created == at
+    assert after["payments"].updated > at
+
+
+@pytest.mark.parametrize("length", [8, 253])
+async def test_an_undo_of_any_groups_key_outlives_repairs(world, length):
+    """What is kept of a group with a long name is in a file of a shorter one, and is not taken for a group's that is gone."""
+    name = "g" * length
+    await world.groups.create(MAKER, NewGroup(name, "main", (), {"A": VALUE}), ORIGIN)
+    await world.groups.delete_key(MAKER, name, "A", ORIGIN, undo=True)
+    assert await world.parts.repair.round() == 0
+    assert list(world.parts.resources.pending()) == [name]
+    assert [key.key for key in (await world.groups.undo_delete(MAKER, name, "A", ORIGIN)).keys] == ["A"]
+
+
+async def test_what_a_later_version_left_in_the_folder_stays(world):
+    state = world.folder / ".secret-groups" / "payments.json"
+    state.parent.mkdir()
+    newer = {"id": "n", "step": "rotate", "keys": ["STRIPE_KEY"]}
+    state.write_text(json.dumps({"pending": json.dumps([newer])}))
+    await world.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
+    assert json.loads(json.loads(state.read_text())["pending"]) == [newer]

@@ -51,6 +51,7 @@ class MemoryGroups(Groups):
         self.admins, self.shown_stores = frozenset(admins), stores
         self.error = None  # raised by the next change or reveal
         self.done = []
+        self.counted = True  # whether the store counts versions
         self.happened = []
 
     def may(self, caller, action, group):
@@ -114,6 +115,8 @@ class MemoryGroups(Groups):
     async def versions(self, caller, group, key, origin):
         values = self._open(caller, group, Action.LIST).keys[key]
         newest = len(values)
+        if not self.counted:
+            return Versions((), listed=False)
         return Versions(tuple(VersionView(str(n), MOMENT, "ann@acme.example", n == newest) for n in range(newest, 0, -1)))
 
     async def activity(self, caller, group, origin):
@@ -151,10 +154,12 @@ class MemoryGroups(Groups):
             raise Denied("denied")
         if not is_part(key):
             raise InvalidRequest("the key's name is not allowed")
-        if expected is not None and expected != (str(len(values)) if values else NEW):
-            raise Conflict("the key changed", (f"bob saved version {len(values)}",), str(len(values)))
+        newest = str(len(values)) if self.counted else str(kept.revision)
+        if expected is not None and expected != (newest if values else NEW):
+            raise Conflict("the key changed", (f"bob saved version {len(values)}",), newest)
         self._change(("put", group, key, value.reveal()))
         kept.keys[key] = [*values, value]
+        kept.revision += not self.counted
         return Written(f"tfy-secret://acme:{group}:{key}", str(len(values) + 1), not values)
 
     async def restore_version(self, caller, group, key, version, origin):
