@@ -17,7 +17,7 @@ from tests.e2e.values import GROUP, TENANT, UNSTORED, VALUES
 
 ORDER = (
     "installation variables containers security files templates byte_classes running workloads refusals backstop groups management dry_run"
-    " exec_variables exec_values exec_containers exec_running exec_process exec_images exec_mixed"
+    " exec_variables exec_values exec_containers exec_running exec_process exec_images exec_mixed reinvocation"
     " certificates outages generic_store stores exec_joining canary removal cert_manager"
 ).split()
 
