@@ -2,7 +2,8 @@
 
 step            | what happens
 --------------- | ------------------------------------------------------------------------------------------
-save            | a value that a delivery mode cannot carry comes back with what that means and a second button
+save            | a value that a delivery mode cannot carry comes back with what that means and a second button;
+                | under a name that is none it is kept, and only the name is asked for again
 save, conflict  | what changed meanwhile is shown, and what was typed is kept, to be saved over it or not
 delete          | a page that says what happens; a key that workloads use now needs a second, explicit yes
 
@@ -22,6 +23,7 @@ from broker.page.render import redirect
 from broker.page.views.key import find, page
 from broker.page.visit import Visit
 from contract.access import Action
+from contract.fqn import is_part
 from contract.values import SecretValue
 
 NO_VALUE = "no value was given: type one, choose a file, or say that it is to be empty"
@@ -54,7 +56,7 @@ async def save(visit: Visit, form: Form) -> web.Response:
 async def _save(visit: Visit, group: GroupView, key: str | None, form: Form) -> web.Response:
     """`key` None: a new one, whose name is in the form."""
     name = key or form.text("key")
-    expected = form.text("expected")
+    expected, value = form.text("expected"), None
     try:
         value = _value(form)
         if not name:
@@ -66,7 +68,7 @@ async def _save(visit: Visit, group: GroupView, key: str | None, form: Form) -> 
     except Conflict as error:
         return _form(visit, group, key, name=name, expected=error.version or "", value=form.value(), error=error, changes=error.changes)
     except (InvalidRequest, TooLarge) as error:
-        return _form(visit, group, key, name=name, expected=expected, error=error)
+        return _form(visit, group, key, name=name, expected=expected, value=None if key or is_part(name) else value, error=error)
     except StoreFailed as error:
         return _form(visit, group, key, name=name, expected=expected, value=form.value(), error=error)
     return redirect(with_note(Places.key(group.name, name), "key-added" if key is None else "saved"))
@@ -117,6 +119,7 @@ def _form(
         length=0 if value is None else len(value),
         notices=notices,
         conflict=conflict,
+        renames=key is None and (conflict or not is_part(name)),
         problem=None if error is None else error.message,
         changes=changes,
     )

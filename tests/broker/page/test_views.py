@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from broker.errors import Conflict, StoreFailed, Throttled, Unavailable
+from broker.errors import Conflict, InvalidRequest, StoreFailed, Throttled, Unavailable
 from broker.uses import Used, Workload
 from contract.values import SecretValue
 from tests.broker.page.conftest import CANARY, payments
@@ -240,6 +240,16 @@ async def test_what_is_wrong_is_said_and_what_was_typed_is_kept(site, fields, wo
     assert f'value="{fields.get("key", "")}"' in answer.text
 
 
+async def test_a_value_under_a_name_that_is_none_is_kept(site):
+    """Thirty lines that were pasted are not lost over a blank in the name: only the name is asked for again."""
+    browser = await site.logged_in("admin")
+    answer = await browser.send(f"{GROUP}/new-key", {"expected": "", "key": "not a name", "value": "typed"})
+    assert (answer.status_code, '<textarea id="value"' in answer.text, 'id="key" name="key" required' in answer.text) == (400, False, True)
+    sent = {"key": "A_NAME", "value_base64": hidden(answer.text, "value_base64"), "expected": hidden(answer.text, "expected")}
+    assert (await browser.send(f"{GROUP}/new-key", sent)).status_code == 303
+    assert site.groups.done == [("put", "payments", "A_NAME", b"typed")]
+
+
 async def test_a_new_key_that_is_there_already_overwrites_nothing(site):
     browser = await site.logged_in("admin")
     answer = await browser.send(f"{GROUP}/new-key", {"key": "DB_PASSWORD", "value": "x"})
@@ -430,12 +440,31 @@ async def test_a_change_that_cannot_be_made(site, fields, words):
     assert (answer.status_code, words in answer.text, site.groups.done) == (400, True, []), answer.text
 
 
+async def test_a_fault_of_a_subject_names_no_place_of_the_resource(site):
+    """Whoever looks at a form sees no `collaborators[3]`."""
+    site.groups.error = InvalidRequest("collaborators[3].subject: found 'serviceaccount:x'; allowed: user:<name>")
+    answer = await shared(await site.logged_in("admin"), change="add", kind="serviceaccount", name="x", role="secret-group-consumer")
+    assert (answer.status_code, "<p>Subject: found &#39;serviceaccount:x&#39;; allowed" in answer.text) == (400, True)
+
+
 async def test_two_who_share_at_once(site):
     browser = await site.logged_in("admin")
     answer = await browser.send(
         f"{GROUP}/collaborators", {"expected": "0", "change": "add", "kind": "user", "name": "zoe", "role": "secret-group-viewer"}
     )
     assert (answer.status_code, "bob added user:eve" in answer.text, 'value="zoe"' in answer.text) == (409, True, True)
+
+
+async def test_a_conflict_is_told_once_and_says_nothing_that_the_buttons_do_not(site):
+    """Its sentence holds its one change already, and "look again" would be a third choice that is not there."""
+    browser = await site.logged_in("editor")
+    page = (await browser.get(f"{KEY}/edit")).text
+    change = "version 3 of 'DB_PASSWORD' was saved by bob"
+    site.groups.error = Conflict(f"{change} since you looked. To fix: look again, then change it", (change,), "3")
+    answer = await browser.send(f"{KEY}/edit", {"value": "mine", "expected": hidden(page, "expected")})
+    assert answer.status_code == 409
+    assert (answer.text.count("saved by bob since you looked."), answer.text.count("saved by bob")) == (1, 1)
+    assert "look again" not in answer.text
 
 
 async def test_a_conflict_elsewhere_is_a_page_too(site):
