@@ -5,7 +5,7 @@ Decides nothing about paths. A 403 has changed nothing at the store, so writes a
 
 from collections.abc import Callable
 
-from broker.errors import Misconfigured
+from broker.errors import Misconfigured, StoreRefused
 from broker.stores.exchange import Answer, Exchange
 from broker.stores.vault.login import Login
 from broker.stores.vault.tokens import Tokens
@@ -25,11 +25,16 @@ class Session:
         self.tokens = Tokens(login, self._ask, clock)
 
     async def send(self, method: str, target: str, body: bytes | None = None) -> Answer:
-        """Raises what a login or a request raises; every status is an Answer."""
+        """Raises what a login or a request raises; every status is an Answer, but for a dead token of a file."""
         token = await self.tokens.current()
         answer = await self._ask(method, target, body, token.value)
         if answer.status == 403 and await self.tokens.dead(token):
             answer = await self._ask(method, target, body, (await self.tokens.current()).value)
+        elif answer.status == 403 and self.tokens.doubted(token):
+            raise StoreRefused(
+                f"{self.tokens.place}: the store refuses (403), even that the token looks at itself: it has ended, or is no token of this "
+                "store. To fix: put a valid one there; if it is valid, give it the policy 'default' and one for the mount"
+            )
         return answer
 
     async def send_bare(self, target: str) -> Answer:

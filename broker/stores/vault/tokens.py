@@ -62,6 +62,7 @@ class Tokens:
         self._token: Token | None = None
         self._flights: dict[str, asyncio.Task[Any]] = {}
         self._refused: _Refused | None = None
+        self._doubted: Token | None = None
         self._renew_again = 0.0
         self._replaced_at = self._seen_alive_at = float("-inf")
 
@@ -79,6 +80,14 @@ class Tokens:
         if self._token is not token:
             return True
         return await self._join("check", lambda: self._check(token))
+
+    @property
+    def place(self) -> str:
+        return self._login.place
+
+    def doubted(self, token: Token) -> bool:
+        """Whether a token of a file was refused even a look at itself: it has ended, most likely, and nobody here can make another."""
+        return token is self._doubted
 
     async def close(self) -> None:
         for task in list(self._flights.values()):
@@ -141,6 +150,7 @@ class Tokens:
             self._seen_alive_at = now if answer.status == 200 else self._seen_alive_at
             return False
         # Dead, or alive under policies that do not let it look at itself.
+        self._doubted = None if self._login.ours else token
         if now < self._replaced_at + RELOGIN_SECONDS or (not self._login.ours and token.credentials == self._login.credentials()):
             return False
         self._replaced_at = now

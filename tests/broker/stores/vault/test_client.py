@@ -158,7 +158,7 @@ async def test_healthy_reads_no_secret(proxy: FaultyProxy, open_vault: Open, kv2
 
 async def test_healthy_tells_what_a_read_would_meet(bao: Bao, open_vault: Open, tmp_path: Path, kv2: str) -> None:
     (tmp_path / "bad").write_text("not-a-token")
-    with pytest.raises(StoreRefused, match=f"mount '{kv2}': the store refuses"):
+    with pytest.raises(StoreRefused, match="vault.auth.tokenFile: the store refuses"):
         await open_vault(kv2, auth={"tokenFile": str(tmp_path / "bad")}).healthy()
     (tmp_path / "none").write_text(bao.token('path "other/*" { capabilities = ["read"] }'))
     with pytest.raises(StoreRefused, match=f"any capability below '{kv2}/'"):

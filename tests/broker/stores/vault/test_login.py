@@ -176,13 +176,18 @@ async def test_a_token_file_that_changes_is_used_at_once(bao: Bao, proxy: Faulty
     assert asked(proxy, "/lookup-self") == looks + 1
 
 
-async def test_a_token_file_that_is_no_good_is_told(open_vault: Open, tmp_path: Path, kv2: str) -> None:
+async def test_a_token_file_that_is_no_good_is_told(bao: Bao, open_vault: Open, tmp_path: Path, kv2: str) -> None:
     client = open_vault(kv2, kvVersion=2)
     (tmp_path / "token").write_text("canary-token")
     for _ in range(2):
-        with pytest.raises(StoreRefused, match="the store refuses \\(403\\)") as caught:
+        with pytest.raises(
+            StoreRefused, match="vault.auth.tokenFile: the store refuses \\(403\\).* To fix: put a valid one there"
+        ) as caught:
             await client.read(PATH)
         assert "canary" not in caught.value.message
+    (tmp_path / "token").write_text(bao.token('path "nothing" { capabilities = ["read"] }'))
+    with pytest.raises(StoreRefused, match="To fix: give the broker's role a policy"):  # a valid one that lacks a right
+        await client.read(PATH)
     (tmp_path / "token").write_text("")
     with pytest.raises(Misconfigured, match=f"vault.auth.tokenFile: file {tmp_path}/token is empty. To fix: put a token there"):
         await client.read(PATH)
