@@ -8,6 +8,7 @@ break the live one. Who issues certificates is left to `webhook.certificates` an
 
 import asyncio
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ import structlog
 
 _NO_CHECK_TIME = 0x200000  # OpenSSL's X509_V_FLAG_NO_CHECK_TIME; our own clock decides, and says it better
 EVERY = 2.0  # seconds between looks at the files; three stat calls each
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 log = structlog.get_logger()
 Seen = tuple[tuple[int, int, int] | None, ...]
 
@@ -129,7 +131,7 @@ class TlsFiles:
         self._seen = seen
         try:
             self._live.renew(_read(self._folder / "tls.crt"), _read(self._folder / "tls.key"))
-            self.ca_bundle = _read(self._folder / "ca.crt").decode() if seen[2] else None
+            self.ca_bundle = bundle_in(_read(self._folder / "ca.crt"), "ca.crt") if seen[2] else None
             self._problem = None
             log.info("certificate_loaded", folder=str(self._folder), expires_at=str(self.expires_at))
         except ValueError as error:
@@ -137,6 +139,21 @@ class TlsFiles:
             log.error(  # noqa: TRY400 - the reason says it all
                 "certificate_refused", folder=str(self._folder), reason=str(error), still_serving=self.healthy
             )
+
+
+def bundle_in(content: bytes, name: str) -> str:
+    """What others may be handed to trust: certificates that can be read. Raises TlsError."""
+    try:
+        found = certificates_alone(content.decode())
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=found)
+    except (ssl.SSLError, ValueError):
+        raise TlsError(f"{name}: no certificates in PEM could be read") from None
+    return found
+
+
+def certificates_alone(pem: str) -> str:
+    """Without the private key that some tools keep in the same file: a bundle is shown to everyone who may see a pod."""
+    return "".join(f"{block}\n" for block in _CERTIFICATE.findall(pem)) if "PRIVATE KEY" in pem else pem
 
 
 def try_pair(certificate: bytes, key: bytes, now: datetime) -> tuple[ssl.SSLContext, datetime]:

@@ -11,7 +11,7 @@ from service.logs import configure_logs
 from service.probes import serve_probes
 from service.server import serve
 from service.settings import SettingsError
-from service.tls import TlsFiles, TlsSource
+from service.tls import TlsError, TlsFiles, TlsSource, bundle_in
 from webhook.admission import Admission
 from webhook.assembly import Surroundings
 from webhook.certificates import Certificates
@@ -31,18 +31,28 @@ class CaFile:
 
     def __init__(self, path: Path) -> None:
         self._path, self._seen, self._text = path, (0, 0), ""
+        self.problem: str | None = None  # why what the file holds now is not in use
 
     @property
     def text(self) -> str:
-        """The bundle; what was read last, while the file cannot be read."""
+        """The bundle; what was read last, while the file holds none."""
         try:
             found = self._path.stat()
             seen = (found.st_mtime_ns, found.st_ino)
             if seen != self._seen:
-                self._text, self._seen = self._path.read_text(), seen
-        except (OSError, UnicodeDecodeError) as error:
-            log.error("broker_ca_unreadable", path=str(self._path), error=type(error).__name__)  # noqa: TRY400 - the type says it
+                self._seen = seen
+                self._text, self.problem = bundle_in(self._path.read_bytes(), str(self._path)), None
+        except OSError as error:
+            self._seen = (0, 0)
+            self._tell(f"{self._path}: cannot be read ({error.strerror})")
+        except TlsError as error:
+            self._tell(str(error))
         return self._text
+
+    def _tell(self, problem: str) -> None:
+        if problem != self.problem:
+            log.error("broker_ca_unreadable", reason=problem)
+        self.problem = problem
 
 
 class Webhook:
@@ -77,7 +87,8 @@ class Webhook:
         if not self.versions.synced:
             missing.append("nodes: the versions of the API server and the kubelets are not known yet")
         if not self.broker_ca:
-            missing.append("broker CA: none; set TFY_SECRET_BROKER_CA_FILE, or put ca.crt into TFY_SECRET_TLS_DIR")
+            problem = self._ca_file.problem if self._ca_file else self.tls.problem
+            missing.append(f"broker CA: {problem or 'none; set TFY_SECRET_BROKER_CA_FILE, or put ca.crt into TFY_SECRET_TLS_DIR'}")
         return missing
 
     async def serve(self) -> None:

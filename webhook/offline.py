@@ -7,6 +7,7 @@ from contract.catalog import Catalog
 from service.catalog import open_catalog
 from service.logs import configure_logs
 from service.settings import SettingsError
+from service.tls import certificates_alone
 from webhook.assembly import Surroundings
 from webhook.errors import NotAManifest
 from service.nodes import FixedNodes
@@ -38,6 +39,6 @@ def _broker_ca(settings: Settings) -> str:
     if path is None:
         return ""
     try:
-        return path.read_text()
+        return certificates_alone(path.read_text())
     except (OSError, UnicodeDecodeError):
         raise NotAManifest(f"{path}: the broker's CA cannot be read") from None

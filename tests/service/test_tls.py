@@ -159,6 +159,33 @@ def with_password(key):
     return loaded.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.BestAvailableEncryption(b"pw"))
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"noise", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nbm9wZQ==\n-----END CERTIFICATE-----\n", "key"]
+)
+def test_a_bundle_that_is_none_is_handed_to_nobody(tmp_path, content, capsys):
+    """The pair serves; what was good before stays the bundle, and the reason is told."""
+    ca = trustme.CA()
+    write(tmp_path, *issue(ca), ca)
+    good, fresh = TlsFiles(tmp_path), TlsFiles(tmp_path)
+    good.look()
+    (tmp_path / "ca.crt").write_bytes(ca.private_key_pem.bytes() if content == "key" else content)
+    for tls in (good, fresh):
+        tls.look()
+        assert tls.healthy and "ca.crt: no certificates in PEM could be read" in tls.problem
+    assert good.ca_bundle == ca.cert_pem.bytes().decode() and fresh.ca_bundle is None
+    assert "PRIVATE KEY" not in capsys.readouterr().out
+
+
+def test_a_key_in_the_bundles_file_stays_there(tmp_path):
+    """A bundle ends in every pod that is to trust it."""
+    ca = trustme.CA()
+    write(tmp_path, *issue(ca))
+    (tmp_path / "ca.crt").write_bytes(b"# ours\n" + ca.cert_pem.bytes() + ca.private_key_pem.bytes())
+    tls = TlsFiles(tmp_path)
+    tls.look()
+    assert tls.ca_bundle == ca.cert_pem.bytes().decode() and tls.problem is None
+
+
 async def test_missing_files_are_not_healthy_until_they_come(tmp_path):
     """The listener is there, handshakes fail, readiness says why."""
     ca = trustme.CA()

@@ -1,8 +1,10 @@
 """What `inject` knows without a cluster: the folder's stores and groups, the settings, and the broker's CA from a file."""
 
+import json
 from pathlib import Path
 
 import pytest
+import trustme
 
 from service.settings import SettingsError
 from tests.webhook.pods import KEY, app, injected, plan_of
@@ -46,6 +48,15 @@ def test_ca(settings: dict[str, str], expected: str, tmp_path: Path) -> None:
     manifests = write_manifests(tmp_path / "manifests")
     cluster = offline_cluster(_settings(manifests, **{name: value.format(tmp_path) for name, value in settings.items()}))
     assert plan_of(injected(app(A=KEY), cluster())).ca == expected
+
+
+def test_a_private_key_beside_the_ca_is_not_printed(tmp_path: Path) -> None:
+    """The plan stands in the pod, for everyone to read."""
+    authority = trustme.CA()
+    (tmp_path / "ca.pem").write_bytes(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
+    cluster = offline_cluster(_settings(write_manifests(tmp_path / "manifests"), BROKER_CA_FILE=str(tmp_path / "ca.pem")))
+    shown = json.dumps(injected(app(A=KEY), cluster()))
+    assert ("PRIVATE KEY" in shown, plan_of(injected(app(A=KEY), cluster())).ca) == (False, authority.cert_pem.bytes().decode())
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
