@@ -112,7 +112,12 @@ class KeyChanges(Desk):
         await self._open(caller, Action.EDIT, group, origin, said="undo", key=key)
         name = name_of(self.tenant, group, key)
         await self._gate.record(origin, Line("undo", name, audit.ALLOW, "ok"))
-        held = await self._result(origin, "undo", name, self._changes.undo_delete(group, self._check(caller, Action.EDIT, None), key))
+
+        def check(now: Held) -> None:
+            self._check(caller, Action.EDIT, None)(now)
+            check_keys([key], len(now.keys) - (key in now.keys))
+
+        held = await self._result(origin, "undo", name, self._changes.undo_delete(group, check, key))
         await self._remember(caller, origin, group, [("undo", key, None)])
         return self._view(caller, held)
 
@@ -167,8 +172,8 @@ class KeyChanges(Desk):
         unknown = [key for key, value in secrets.items() if key not in held.keys and value is None]
         if unknown:
             raise InvalidRequest(f"secrets: '{unknown[0]}' is not in the group, so it needs a value")
-        check_keys(new, len(held.keys))
         removed = tuple(key for key in held.keys if key not in secrets)
+        check_keys(new, len(held.keys) - len(removed))  # one write lists the new and unlists the old
         before = await self._before(held, [key for key, value in secrets.items() if key in held.keys and value is not None])
         edited = {key: value for key in before if (value := secrets[key]) is not None and before[key] != value}
         first = [key for key in edited if before[key] is None]

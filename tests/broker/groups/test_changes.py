@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from broker.errors import Conflict, Denied, InvalidRequest, Misconfigured, NotFound, StoreFailed, StoreRefused, Unavailable, Unsupported
+from broker.groups import checks
 from broker.groups.changes import UNDO_FOR
 from broker.groups.model import Collaborator, NewGroup
 from contract.keys import PENDING
@@ -376,3 +377,18 @@ async def test_an_undo_while_the_value_is_on_its_way_out(cluster):
     await one.parts.repair.round()
     assert [type(outcome) for outcome in outcomes] == [NotFound]
     assert "DB_PASSWORD" not in spec(cluster)["keys"]
+
+
+async def test_a_full_group_is_replaced_whole_and_never_overfull(cluster, monkeypatch):
+    """As many keys as a group takes: all may be others at once, and one that was deleted comes back when there is room."""
+    monkeypatch.setattr(checks, "MAX_KEYS", 8)
+    one = await cluster.replica()
+    await one.groups.update(ADMIN, "payments", {f"A{n}": VALUE for n in range(8)}, ORIGIN)
+    view = await one.groups.update(ADMIN, "payments", {f"B{n}": VALUE for n in range(8)}, ORIGIN)
+    assert (len(view.keys), pending(cluster)) == (8, [])
+    await one.groups.delete_key(ADMIN, "payments", "B7", ORIGIN, undo=True)
+    await one.groups.put_key(ADMIN, "payments", "C", VALUE, ORIGIN)
+    with pytest.raises(InvalidRequest, match="the group would have 9 keys; allowed: at most 8"):
+        await one.groups.undo_delete(ADMIN, "payments", "B7", ORIGIN)
+    await one.groups.delete_key(ADMIN, "payments", "C", ORIGIN)
+    assert len((await one.groups.undo_delete(ADMIN, "payments", "B7", ORIGIN)).keys) == 8
