@@ -7,14 +7,16 @@ would fill with the empty value, becomes a mark that the launcher fills in.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from posixpath import normpath
 
 from contract import keys
 from contract.plan import EnvDelivery
 from contract.references import Template
 from webhook.draft import Draft
 from webhook.expansion import marked, names_in
+from webhook.mounts import is_read_only
 from webhook.patch import Op, replace
-from webhook.pod import Container
+from webhook.pod import Container, PodSpec
 from webhook.problem import Problem, Reason
 from webhook.reference import EnvReference, Found
 from webhook.registry.entrypoint import Entrypoint, argv
@@ -45,6 +47,7 @@ class Exec:
 
     commands: Mapping[str, tuple[str, ...]]
     images: Images
+    spec: PodSpec = field(default_factory=PodSpec)
     name: str = "exec"
 
     def check(self, target: Target, findings: Findings) -> None:
@@ -58,17 +61,18 @@ class Exec:
     def _check_ours(self, target: Target, findings: Findings) -> None:
         """Our folder and our mark are free."""
         for mount in target.container.volumeMounts or ():
-            if f"{mount.mountPath.rstrip('/')}/".startswith(f"{keys.EXEC_MOUNT}/"):
-                found = f"a mount at '{mount.mountPath}'"
-                findings.tell(
-                    Problem(
-                        target.place, Reason.NAME_TAKEN, found, f"nothing at {keys.EXEC_MOUNT}, which mode exec needs", "mount it elsewhere"
-                    )
-                )
+            path = normpath(f"/{mount.mountPath}").replace("//", "/")  # POSIX keeps two slashes in front
+            if f"{path}/".startswith(f"{keys.EXEC_MOUNT}/"):
+                findings.tell(self._taken(target, f"a mount at '{mount.mountPath}'"))
+            elif f"{keys.EXEC_MOUNT}/".startswith(f"{path.rstrip('/')}/") and (mount.readOnly or is_read_only(mount.name, self.spec)):
+                findings.tell(self._taken(target, f"a read-only mount at '{mount.mountPath}', in which no mount point can be made"))
         for place, words in self._words(target):
             if any(f"({keys.PLACEHOLDER}" in word for word in words):
                 found = f"'({keys.PLACEHOLDER}...' in a word of the command"
                 findings.tell(Problem(place, Reason.NOT_DELIVERABLE, found, "words without our own mark", "write $(NAME)"))
+
+    def _taken(self, target: Target, found: str) -> Problem:
+        return Problem(target.place, Reason.NAME_TAKEN, found, f"nothing at {keys.EXEC_MOUNT}, which mode exec needs", "mount it elsewhere")
 
     def _check_paths(self, target: Target, findings: Findings) -> None:
         """The kubelet would make a path of the empty value: of `$(NAME)` alone, the whole volume."""

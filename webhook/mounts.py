@@ -48,13 +48,17 @@ def mount_problem(file: WantedMount, container: Container, spec: PodSpec) -> Pro
 
 def _inside(place: str, file: WantedMount, container: Container, spec: PodSpec, around: tuple[str, str, bool]) -> Problem | str:
     path, name, read_only = around
-    volume = next((v for v in spec.volumes or [] if v.name == name), Volume())
-    kind = next((k for k in ("configMap", "secret", "projected", "downwardAPI", "image") if getattr(volume, k) is not None), None)
-    if read_only or kind:
+    if read_only or is_read_only(name, spec):
         found = f"'{file.mount_path}', inside the read-only mount '{path}' of volume '{name}' in container '{container.name}'"
         fix = "mount the file outside of it, or mount that volume's entries one by one with subPath"
         return Problem(place, Reason.MOUNT_IMPOSSIBLE, found, "a path outside of read-only mounts, where no mount point can be made", fix)
     return f"{place}: {file.mount_path} is inside volume '{name}': an empty file of that name stays in the volume as the mount point"
+
+
+def is_read_only(volume: str, spec: PodSpec) -> bool:
+    """Whether nothing can be made in the volume, whatever its mounts say."""
+    found = next((v for v in spec.volumes or [] if v.name == volume), Volume())
+    return any(getattr(found, kind) is not None for kind in ("configMap", "secret", "projected", "downwardAPI", "image"))
 
 
 def clash(file: WantedMount, others: Iterable[WantedMount], container: str) -> Problem | None:

@@ -103,7 +103,7 @@ def plan_injection(pod: Pod, namespace: str, cluster: Cluster, images: Images | 
     find_files(targets, wishes.files, injection, spec, cluster.catalog, findings)
     find_templates(targets, wishes.templates, injection, spec, findings)
     find_undeliverable(spec, findings)
-    launch = Exec(wishes.commands, images)
+    launch = Exec(wishes.commands, images, spec)
     modes = _modes(targets, wishes, cluster, injection, launch, findings)
     wanted = [target for target in targets if target.wants]
     if not wanted and injection is None:

@@ -235,9 +235,31 @@ def test_our_mark_is_ours() -> None:
     assert message.startswith("spec.containers[app].command: found '(tfy-secret:...' in a word of the command")
 
 
-def test_our_folder_is_ours() -> None:
-    mounts = [{"name": "v", "mountPath": "/tfy-secret/run/x"}]
-    assert "nothing at /tfy-secret/run" in refused(pod(container(command=["/a"], env=env(A=KEY), volumeMounts=mounts)), EXEC)[0]
+@pytest.mark.parametrize("path", ["/tfy-secret/run", "/tfy-secret/run/x", "//tfy-secret/run/", "/tfy-secret/./run", "/a/../tfy-secret/run"])
+def test_our_folder_is_ours(path: str) -> None:
+    """However the path is spelled."""
+    mounts = [{"name": "v", "mountPath": path}]
+    (message,) = refused(pod(container(command=["/a"], env=env(A=KEY), volumeMounts=mounts)), EXEC)
+    assert message.startswith(f"spec.containers[app]: found a mount at '{path}'; allowed: nothing at /tfy-secret/run")
+
+
+@pytest.mark.parametrize(
+    ("mount", "volume", "possible"),
+    [
+        pytest.param({"readOnly": True}, {"emptyDir": {}}, False, id="read-only-mount"),
+        pytest.param({}, {"configMap": {"name": "c"}}, False, id="read-only-volume"),
+        pytest.param({}, {"emptyDir": {}}, True, id="writable"),
+    ],
+)
+def test_a_mount_around_our_folder(mount: Json, volume: Json, possible: bool) -> None:
+    """The runtime makes the mount point in it; where it cannot, its own message would name neither us nor the way out."""
+    mounts = [{"name": "v", "mountPath": "/tfy-secret", **mount}, {"name": "v", "mountPath": "/tfy-secret/run2", "readOnly": True}]
+    manifest = pod(container(command=["/a"], env=env(A=KEY), volumeMounts=mounts), volumes=[{"name": "v", **volume}])
+    if possible:
+        assert injected(manifest, EXEC)
+    else:
+        (message,) = refused(manifest, EXEC)
+        assert "found a read-only mount at '/tfy-secret', in which no mount point can be made" in message
 
 
 def test_again_changes_nothing() -> None:
