@@ -10,8 +10,10 @@ from broker.groups.model import Activity, GroupView, Page, StoreView, Versions, 
 from broker.groups.reveals import Reveals
 from broker.groups.saves import WRITES
 from broker.identity import Caller
+from broker.readiness import Condition
 from broker.stores.store import StoredVersion
 from contract.access import Action
+from contract.catalog import STORE
 from contract.fqn import SCHEME, Fqn, ManagedSecret
 
 MAX_SEARCH = 256  # characters
@@ -47,9 +49,11 @@ class Looks(Reveals):
         known = await self._probes.look(stores)
         made = []
         for store in stores:
-            found = known.get(store.name)
+            found, usable = known.get(store.name), catalog.stores_by_fqn.get(store.fqn) is store
+            if not usable:  # of two with one FQN neither answers for it, and no group can be made there
+                found = Condition(False, "Invalid", "; ".join(catalog.problems.get((STORE, store.name), ())))
             problem = found.message if found and not found.ready and creates else None
-            made.append(StoreView(store.name, store.fqn, store.provider, found.ready if found else None, problem, creates))
+            made.append(StoreView(store.name, store.fqn, store.provider, found.ready if found else None, problem, creates and usable))
         return tuple(made)
 
     async def versions(self, caller: Caller, group: str, key: str, origin: Origin) -> Versions:

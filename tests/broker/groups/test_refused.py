@@ -7,7 +7,7 @@ import pytest
 from broker.errors import Misconfigured, StoreFailed, StoreRefused, Unavailable, Unsupported
 from broker.groups.changes import UNDO_FOR
 from tests.broker.groups.conftest import until
-from tests.broker.groups.test_changes import ADMIN, EDITOR, FRESH, STRIPE, VALUE, Now, leave, pending, spec
+from tests.broker.groups.test_changes import ADMIN, EDITOR, FRESH, MAKER, STRIPE, VALUE, Now, leave, pending, spec
 from tests.broker.world import ORIGIN, PATH, store
 
 LATE = UNDO_FOR + timedelta(seconds=61)
@@ -121,6 +121,17 @@ async def test_a_key_comes_again_although_its_old_value_cannot_be_deleted(cluste
     await until(lambda: one.parts.index.held("payments").pending)
     await one.groups.put_key(ADMIN, "payments", "FRESH", VALUE, ORIGIN)
     assert (pending(cluster), cluster.store.values[FRESH][-1]) == ([], VALUE.reveal())
+
+
+async def test_stores_that_share_an_fqn_are_not_shown_as_well(cluster):
+    """No group can be made there and no path be named: who could make one is told why."""
+    one = await cluster.replica()
+    cluster.api.put(store("twin"))
+    await until(lambda: len(one.live.catalog.stores) == 2)
+    for seen in await one.groups.stores(MAKER, ORIGIN):
+        assert (seen.healthy, seen.may_create) == (False, False)
+        assert seen.problem == "spec.fqn: 'acme/embedded/main' is given by several SecretStores (main, twin); give each its own"
+    assert [seen.problem for seen in await one.groups.stores(ADMIN, ORIGIN)] == [None]
 
 
 async def test_a_store_that_never_deletes_says_so_at_once(cluster):
