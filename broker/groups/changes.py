@@ -102,8 +102,12 @@ class Changes:
         new: Mapping[str, SecretValue] | None = None,
         edited: Mapping[str, SecretValue] | None = None,
         removed: Iterable[str] = (),
+        saved: dict[str, str] | None = None,
     ) -> Done:
-        """One change of a group's keys: new ones with values, values of those it has, and those that go."""
+        """One change of a group's keys: new ones with values, values of those it has, and those that go.
+
+        `saved` gets the version of each value of `edited` that is in the store, also when the change fails: those stay.
+        """
         held, removed = await self.pending.fresh(name), tuple(removed)
         check(held)
         creation = None
@@ -111,7 +115,12 @@ class Changes:
             await self.pending.make_way(held, new)
             creation = await self._creation(name, held.group.store, new, by)
             held = await self.pending.write(name, lambda found: self._begun(found, check, creation))
-        return await self._carry_out(held, creation, new or {}, edited or {}, check, removed, by)
+        versions: dict[str, str] = {}
+        try:
+            return await self._carry_out(held, creation, new or {}, edited or {}, check, removed, by, versions)
+        finally:
+            if saved is not None:
+                saved.update((key, version) for key, version in versions.items() if edited and key in edited)
 
     async def delete(self, name: str, check: Check, key: str, by: str, *, due: datetime | None = None) -> tuple[Held, Intent]:
         """Unlist a key. The caller goes on with `finish_delete` unless it waits until `due`."""
@@ -187,11 +196,13 @@ class Changes:
         check: Check = lambda _: None,
         removed: tuple[str, ...] = (),
         by: str = "",
+        versions: dict[str, str] | None = None,
     ) -> Done:
+        versions = {} if versions is None else versions
         deletion = intent(Step.DELETE, removed, by, self.pending.now()) if removed else None
         with self.pending.mine(creation, deletion):
             try:
-                versions = await self._values_written(held, {**edited, **new})
+                await self._values_written(held, {**edited, **new}, versions)
                 if creation or deletion:
                     store = held.group.store
                     held = await self.pending.write(held.name, lambda now: _finished(now, store, creation, deletion, check))
@@ -204,10 +215,9 @@ class Changes:
                 held = await self.pending.fresh(held.name)
         return Done(held, versions)
 
-    async def _values_written(self, held: Held, values: Mapping[str, SecretValue]) -> dict[str, str]:
-        versions: dict[str, str] = {}
+    async def _values_written(self, held: Held, values: Mapping[str, SecretValue], versions: dict[str, str]) -> None:
         if not values:
-            return versions
+            return
         store = self.pending.store(held.group.store)
 
         async def write(key: str) -> None:
@@ -219,7 +229,6 @@ class Changes:
         except TimeoutError:
             slow = Unavailable(f"SecretStore {store.name}: did not take the values within {CHANGE_SECONDS:g} seconds")
             raise StoreFailed(slow.message, slow) from None
-        return versions
 
     async def _taken_back(self, held: Held, creation: Intent) -> Held | None:
         """After a failure. Returns the group if the change was made after all (an answer was lost); what fails here is left to `repair`.

@@ -5,7 +5,7 @@ anything else, and again as each write would start from it (`_check`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -178,11 +178,17 @@ class Desk:
 
         return await self._gate.recorded(origin, said, name, made, version, event="result")
 
-    async def _each_result(self, origin: Origin, group: str, steps: Sequence[tuple[str, str]], change: Awaitable[Done]) -> Done:
+    async def _each_result(
+        self, origin: Origin, group: str, steps: Sequence[tuple[str, str]], change: Awaitable[Done], saved: Mapping[str, str]
+    ) -> Done:
+        """`saved`: versions that are made even when the change fails."""
         try:
             done = await change
         except BrokerError as error:
-            lines = [Line(a, name_of(self.tenant, group, key), audit.ALLOW, error.code, event="result") for a, key in steps]
+            lines = [
+                Line(a, name_of(self.tenant, group, key), audit.ALLOW, "ok" if key in saved else error.code, saved.get(key), "result")
+                for a, key in steps
+            ]
             await self._gate.record(origin, *lines)
             raise
         await self._results(origin, group, [(action, key, done.versions.get(key)) for action, key in steps])

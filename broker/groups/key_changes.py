@@ -63,12 +63,14 @@ class KeyChanges(Desk):
         if not plan.steps:
             return self._view(caller, held)
         await self._announce(origin, None, "", plan.steps, group)
-        done = await self._each_result(
-            origin,
-            group,
-            plan.steps,
-            self._changes.apply(group, check, caller.name, new=plan.new, edited=plan.edited, removed=plan.removed),
-        )
+        saved: dict[str, str] = {}
+        change = self._changes.apply(group, check, caller.name, new=plan.new, edited=plan.edited, removed=plan.removed, saved=saved)
+        try:
+            done = await self._each_result(origin, group, plan.steps, change, saved)
+        except BrokerError:
+            if saved:
+                await self._remember(caller, origin, group, [(action, key, saved[key]) for action, key in plan.steps if key in saved])
+            raise
         entries = [(action, key, done.versions.get(key)) for action, key in plan.steps]
         made = await self._remember(caller, origin, group, entries)
         return self._view(caller, after(done.held, made))

@@ -392,3 +392,28 @@ async def test_a_full_group_is_replaced_whole_and_never_overfull(cluster, monkey
         await one.groups.undo_delete(ADMIN, "payments", "B7", ORIGIN)
     await one.groups.delete_key(ADMIN, "payments", "C", ORIGIN)
     assert len((await one.groups.undo_delete(ADMIN, "payments", "B7", ORIGIN)).keys) == 8
+
+
+async def test_what_stays_of_an_update_that_fails_is_in_the_trail(cluster):
+    """One value is saved, another is not: the audit log and the group's admins learn which, and so does who edits next."""
+    one = await cluster.replica()
+    real = cluster.store.write
+
+    async def write(path, value):
+        if path != PATH:
+            raise StoreRefused("no right to this one")
+        return await real(path, value)
+
+    cluster.store.write = write
+    seen = await one.groups.get(ADMIN, "payments", ORIGIN)
+    keys = {"DB_PASSWORD": VALUE, "STRIPE_KEY": VALUE, "JSON": None, "NEVER_SET": None, "FRESH": VALUE}
+    with pytest.raises(StoreFailed):
+        await one.groups.update(ADMIN, "payments", keys, ORIGIN)
+    (entry,) = await one.groups.activity(ADMIN, "payments", ORIGIN)
+    assert (entry.who, entry.action, entry.key, entry.version) == ("admin", "edit", "DB_PASSWORD", "3")
+    lines = [json.loads(line) for line in one.audit_path.read_text().splitlines()]
+    results = {line["fqn"].rpartition(":")[2]: (line["code"], line.get("version")) for line in lines if line["event"] == "result"}
+    assert results["DB_PASSWORD"] == ("ok", "3")
+    assert results["STRIPE_KEY"][0] == results["FRESH"][0] != "ok"
+    with pytest.raises(Conflict, match="version 3 of 'DB_PASSWORD' was saved by admin"):
+        await one.groups.update(ADMIN, "payments", keys | {"DB_PASSWORD": SecretValue(b"mine")}, ORIGIN, expected=seen.version)
