@@ -1,5 +1,6 @@
 """Format properties, against java.util.Properties where there is a Java, and against its rules as written down."""
 
+import os
 import json
 import re
 import shutil
@@ -78,7 +79,10 @@ def test_java_reads_exactly_the_values(tmp_path: Path) -> None:
     (tmp_path / "f.properties").write_text(lines + more)
     (tmp_path / "Load.java").write_text(JAVA)
     done = subprocess.run(
-        ["java", "-Xshare:auto", str(tmp_path / "Load.java"), str(tmp_path / "f.properties")], capture_output=True, check=True
+        ["java", "-Xshare:auto", str(tmp_path / "Load.java"), str(tmp_path / "f.properties")],
+        env=os.environ | {"LC_ALL": "C.UTF-8"},  # in which it reads the names of files, whatever letters TMPDIR has
+        capture_output=True,
+        check=True,
     )
     expected = {f"k{number:03}": value for number, value in enumerate(values)}
     assert json.loads(done.stdout) == expected | {"key with blanks": "Bearer a=b end", "url": "http://é:#!"}
