@@ -34,6 +34,10 @@ class TlsError(ValueError):
     """Why a certificate and key cannot serve; a sentence without their content."""
 
 
+class NotYetValid(TlsError):
+    """The pair is good, and its time has not come."""
+
+
 class TlsSource(Protocol):
     """What a listener and the probes need to know. `current` stays the same object for the life of the source."""
 
@@ -66,8 +70,16 @@ class LivePair:
         return self.expires_at is not None and self._now() < self.expires_at
 
     def renew(self, certificate: bytes, key: bytes) -> None:
-        """Serve new handshakes with this pair. Raises TlsError, and then the old one stays."""
-        made, expires_at = try_pair(certificate, key, self._now())
+        """Serve new handshakes with this pair. Raises TlsError, and then the old one stays.
+
+        One that is not valid yet takes no good one's place; where there is none it may do: our clock may be the one that is late.
+        """
+        now = self._now()
+        made, starts_at, expires_at = try_pair(certificate, key, now)
+        if starts_at > now and self.healthy:
+            raise NotYetValid(
+                f"tls.crt: the certificate is not valid before {starts_at:%Y-%m-%dT%H:%M:%SZ}; the one in use stays until then"
+            )
         self._newest, self.expires_at = made, expires_at
 
     def _hand_over(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
@@ -129,6 +141,7 @@ class TlsFiles:
         if seen == self._seen:
             return
         self._seen = seen
+        before = self._problem
         try:
             self._live.renew(_read(self._folder / "tls.crt"), _read(self._folder / "tls.key"))
             self.ca_bundle = bundle_in(_read(self._folder / "ca.crt"), "ca.crt") if seen[2] else None
@@ -136,9 +149,10 @@ class TlsFiles:
             log.info("certificate_loaded", folder=str(self._folder), expires_at=str(self.expires_at))
         except ValueError as error:
             self._problem = f"{self._folder}: {error}"
-            log.error(  # noqa: TRY400 - the reason says it all
-                "certificate_refused", folder=str(self._folder), reason=str(error), still_serving=self.healthy
-            )
+            if isinstance(error, NotYetValid):
+                self._seen = None  # the same files are good later
+            if self._seen or self._problem != before:
+                log.error("certificate_refused", folder=str(self._folder), reason=str(error), still_serving=self.healthy)  # noqa: TRY400 - the reason says it all
 
 
 def bundle_in(content: bytes, name: str) -> str:
@@ -156,8 +170,8 @@ def certificates_alone(pem: str) -> str:
     return "".join(f"{block}\n" for block in _CERTIFICATE.findall(pem)) if "PRIVATE KEY" in pem else pem
 
 
-def try_pair(certificate: bytes, key: bytes, now: datetime) -> tuple[ssl.SSLContext, datetime]:
-    """A server context with the pair, and when its leaf expires: found out by a handshake in memory. Raises TlsError."""
+def try_pair(certificate: bytes, key: bytes, now: datetime) -> tuple[ssl.SSLContext, datetime, datetime]:
+    """A server context with the pair, and when its leaf begins and expires: found out by a handshake in memory. Raises TlsError."""
     client = _client_context(certificate)
     server = _server_context()
     try:
@@ -167,10 +181,10 @@ def try_pair(certificate: bytes, key: bytes, now: datetime) -> tuple[ssl.SSLCont
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsError("tls.key does not belong to tls.crt; write both files of one pair") from None
         raise TlsError("tls.key: no private key in PEM without a password could be read") from None
-    expires_at = _shake_hands(client, server)
+    starts_at, expires_at = _shake_hands(client, server)
     if expires_at <= now:
         raise TlsError(f"tls.crt: the certificate expired at {expires_at:%Y-%m-%dT%H:%M:%SZ}; renew it")
-    return server, expires_at
+    return server, starts_at, expires_at
 
 
 def _client_context(certificate: bytes) -> ssl.SSLContext:
@@ -185,8 +199,8 @@ def _client_context(certificate: bytes) -> ssl.SSLContext:
     return client
 
 
-def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> datetime:
-    """The end of life of the certificate that the server shows. Needs no parser of certificates, which would cost a server 8 MiB."""
+def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> tuple[datetime, datetime]:
+    """Begin and end of life of the certificate that the server shows. Needs no parser of certificates, which would cost a server 8 MiB."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = client.wrap_bio(to_client, to_server), server.wrap_bio(to_server, to_client, server_side=True)
     open_ends = list(ends)
@@ -200,7 +214,8 @@ def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> datetime:
     except ssl.SSLError as error:
         raise TlsError(f"tls.crt: a client would refuse it ({getattr(error, 'verify_message', None) or error.reason})") from None
     shown = ends[0].getpeercert() or {}
-    return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown["notAfter"])), UTC)
+    starts_at, expires_at = (datetime.fromtimestamp(ssl.cert_time_to_seconds(str(shown[end])), UTC) for end in ("notBefore", "notAfter"))
+    return starts_at, expires_at
 
 
 def _no_password() -> str:

@@ -186,6 +186,26 @@ def test_a_key_in_the_bundles_file_stays_there(tmp_path):
     assert tls.ca_bundle == ca.cert_pem.bytes().decode() and tls.problem is None
 
 
+def test_a_pair_of_tomorrow_waits(tmp_path, capsys):
+    """It takes no good one's place before its time, and goes live then without another change; where there is none it may do."""
+    ca, now = trustme.CA(), [NOW]
+    write(tmp_path, *issue(ca))
+    tls = TlsFiles(tmp_path, now=lambda: now[0])
+    tls.look()
+    before = tls.expires_at
+    write(tmp_path, *issue(ca, not_before=NOW + timedelta(days=1), not_after=NOW + timedelta(days=9)))
+    for _ in range(3):
+        tls.look()
+    assert tls.expires_at == before and tls.healthy and "the one in use stays until then" in tls.problem
+    assert capsys.readouterr().out.count("certificate_refused") == 1
+    fresh = TlsFiles(tmp_path, now=lambda: now[0])
+    fresh.look()
+    assert fresh.healthy and fresh.problem is None
+    now[0] += timedelta(days=1, hours=1)
+    tls.look()
+    assert tls.expires_at == fresh.expires_at != before and tls.problem is None
+
+
 async def test_missing_files_are_not_healthy_until_they_come(tmp_path):
     """The listener is there, handshakes fail, readiness says why."""
     ca = trustme.CA()
