@@ -12,6 +12,7 @@ from broker.groups.model import ACTIONS, Activity
 from contract.fqn import shorten
 
 MAX_ENTRIES = 100
+MAX_LOOKS = 50  # as soon as there are more entries than that: a script that reads every value each hour hides no change
 MAX_BYTES = 24 * 1024  # 5,000 groups that are all full are 120 MB in etcd; most have a few entries
 _MAX_TEXT = 320  # characters of one field: a key is at most 253, a user's name rarely above 100
 _OPTIONAL = ("key", "version", "source", "detail")
@@ -40,8 +41,11 @@ def decode(entries: Sequence[Mapping[str, Any]]) -> tuple[Activity, ...]:
 
 
 def merged(before: Iterable[Mapping[str, Any]], added: Iterable[Activity]) -> list[Mapping[str, Any]]:
-    """Oldest first, within the bounds: the oldest go."""
-    entries = [*before, *map(encode, added)][-MAX_ENTRIES:]
+    """Oldest first, within the bounds: of many looks at values the oldest go, then the oldest of all."""
+    entries = [*(entry for entry in before if isinstance(entry, Mapping)), *map(encode, added)]
+    looks = [n for n, entry in enumerate(entries) if entry.get("action") == "reveal"]
+    gone = set(looks[: max(0, min(len(entries) - MAX_ENTRIES, len(looks) - MAX_LOOKS))])
+    entries = [entry for n, entry in enumerate(entries) if n not in gone][-MAX_ENTRIES:]
     size = 0
     for index in range(len(entries) - 1, -1, -1):
         size += sum(len(str(name)) + 8 + len(str(value).encode(errors="replace")) for name, value in entries[index].items())
