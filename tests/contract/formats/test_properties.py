@@ -1,7 +1,7 @@
 """Format properties, against java.util.Properties where there is a Java, and against its rules as written down."""
 
-import os
 import json
+import os
 import re
 import shutil
 import subprocess
