@@ -84,6 +84,7 @@ def build(arch: str, compiler: Compiler, output: Path = OUTPUT, source: Path = S
     if size >= SIZE_LIMIT:
         aside.unlink()
         raise CannotBuild(f"{made.name} has {size} bytes; allowed: fewer than {SIZE_LIMIT}")
+    aside.chmod(0o755)  # the image takes it over, and another user than the one who builds copies it there
     aside.rename(made)
     key_file.write_text(key)
     return made

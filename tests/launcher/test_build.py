@@ -41,7 +41,8 @@ class TestBuilt:
         """From another folder, into another, without a cache, and where there is no HOME to have one in."""
         again = tmp_path / "elsewhere" / "launcher"
         code = "import sys; from pathlib import Path; from launcher.build import *; build(sys.argv[1], Compiler(), Path(sys.argv[2]))"
-        subprocess.run([sys.executable, "-c", code, arch, str(again)], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, check=True)
+        subprocess.run([sys.executable, "-c", code, arch, str(again)], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, umask=0o077, check=True)
+        assert (again / f"launcher-{arch}").stat().st_mode & 0o777 == 0o755, "readable for the user of the image, whatever the umask"
         assert (again / f"launcher-{arch}").read_bytes() == build(arch, Compiler()).read_bytes()
 
 
