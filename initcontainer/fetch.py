@@ -152,7 +152,9 @@ def _values(answers: "Mapping[str, wire.Answer]", wants: "Mapping[str, Want]") -
 
 
 def _sentence(answer: wire.Unresolved, wants: "Mapping[str, Want]") -> str:
-    return f"{wants[answer.fqn].place}: {shorten(answer.fqn)}: {shorten(answer.code, 40)}: {_line(answer.message)}"
+    code, message = shorten(answer.code, 40), _line(answer.message)
+    told = message if message.startswith(f"{code}: ") else f"{code}: {message}"  # "denied" is said by the broker's own sentence
+    return f"{wants[answer.fqn].place}: {shorten(answer.fqn)}: {told}"
 
 
 def _line(message: str) -> str:

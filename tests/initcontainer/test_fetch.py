@@ -150,12 +150,14 @@ def test_what_is_final_fails_at_once(fetching: Fetching, bad, kind: type[InitErr
 
 
 def test_every_final_refusal_is_named_and_what_might_pass_is_not_waited_for(fetching: Fetching) -> None:
-    fetching.broker.script = [answers({PASSWORD: ("denied", "denied"), HOST: ("throttled", "slow"), PATH: ("not_found", "no such path")})]
+    fetching.broker.script = [
+        answers({PASSWORD: ("denied", "denied: no role"), HOST: ("throttled", "slow"), PATH: ("not_found", "no such path")})
+    ]
     with pytest.raises(Denied) as caught:
         fetching.fetch(HOST, PATH, PASSWORD)
     assert caught.value.problems == (
         f"container app, env V1: {PATH}: not_found: no such path",
-        f"container app, env V2: {PASSWORD}: denied: denied",
+        f"container app, env V2: {PASSWORD}: denied: no role",
     )
 
 
