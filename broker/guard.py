@@ -81,8 +81,8 @@ class Guard:
 
     def _late(self, job: Job) -> object:
         seconds = f"{self._limits.call_seconds:g} seconds"
+        if isinstance(job.met, Retryable) and (job.repeatable or not job.sent):  # why there was, or was to be, another try
+            return as_told(job.met, repeatable=job.repeatable)
         if job.sent:
             return as_told(Unavailable(f"{self.lane.place} did not answer within {seconds}"), repeatable=job.repeatable)
-        if isinstance(job.met, Retryable):  # between two tries: why there was to be another
-            return as_told(job.met, repeatable=job.repeatable)
         return Unavailable(f"{self.lane.place} had no room for this call within {seconds}, and nothing was done; try again", SHORTLY)

@@ -17,18 +17,21 @@ async def settle():
 
 
 class FakeTime:
-    """`slept` is every wait that was asked for."""
+    """`slept` is every wait that was asked for; `uniform` the dice, which a test may change."""
 
     def __init__(self, uniform=lambda _least, most: most):
         self.now = 0.0
         self.slept = []
-        self._uniform = uniform
+        self.uniform = uniform
         self._order = itertools.count()
         self._sleepers = []
 
     @property
     def timing(self):
-        return Timing(lambda: self.now, self.sleep, self._uniform, lambda: DAY + timedelta(seconds=self.now))
+        return Timing(lambda: self.now, self.sleep, self._throw, lambda: DAY + timedelta(seconds=self.now))
+
+    def _throw(self, least, most):
+        return self.uniform(least, most)
 
     async def sleep(self, seconds):
         self.slept.append(seconds)

@@ -29,11 +29,11 @@ class PodIdentity:
     """A `keys.Source`. Making it raises Misconfigured for an address that is no agent's."""
 
     def __init__(self, target: Target, url: str, token_file: str) -> None:
-        self._place, self._target = f"{target.place}: login by EKS Pod Identity", target
+        self.place, self._target = f"{target.place}: login by EKS Pod Identity", target
         self._url = _checked(target, url)
         if not token_file:
-            raise Misconfigured(f"{self._place}: {_TOKEN_FILE} is not set. To fix: give both, as the Pod Identity webhook does")
-        self._token = CredentialFile(f"{self._place}: {_TOKEN_FILE}", token_file, "mount the pod's token there")
+            raise Misconfigured(f"{self.place}: {_TOKEN_FILE} is not set. To fix: give both, as the Pod Identity webhook does")
+        self._token = CredentialFile(f"{self.place}: {_TOKEN_FILE}", token_file, "mount the pod's token there")
 
     async def fetch(self) -> Keys:
         token = self._token.current().reveal().decode()
@@ -47,7 +47,7 @@ class PodIdentity:
                     body += more
                 problem: BrokerError | None = self._refused(response)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            problem = Unavailable(f"{self._place}: the agent cannot be reached ({type(error).__name__}). To fix: does it run on the node?")
+            problem = Unavailable(f"{self.place}: the agent cannot be reached ({type(error).__name__}). To fix: does it run on the node?")
         if problem is not None:
             raise problem
         return self._keys(body)
@@ -70,11 +70,11 @@ class PodIdentity:
         if status == 200:
             return None
         if status == 429:
-            return Throttled(f"{self._place}: the agent asks for fewer calls (429)", retry_after(response.headers))
+            return Throttled(f"{self.place}: the agent asks for fewer calls (429)", retry_after(response.headers))
         if status >= 500:
-            return Unavailable(f"{self._place}: the agent fails ({status})", retry_after(response.headers))
+            return Unavailable(f"{self.place}: the agent fails ({status})", retry_after(response.headers))
         return StoreRefused(
-            f"{self._place}: the agent gives no credentials ({status}). To fix: is there a Pod Identity association for the broker's "
+            f"{self.place}: the agent gives no credentials ({status}). To fix: is there a Pod Identity association for the broker's "
             "service account, and does the role trust pods.eks.amazonaws.com?"
         )
 
@@ -87,7 +87,7 @@ class PodIdentity:
                 return Keys(key, secret, token, until)
         except (ValueError, LookupError, TypeError, RecursionError):
             pass  # raised below: the exception's context would hold the answer
-        raise Malformed(f"{self._place}: the agent's answer has no credentials")
+        raise Malformed(f"{self.place}: the agent's answer has no credentials")
 
 
 def _checked(target: Target, url: str) -> str:

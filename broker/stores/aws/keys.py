@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from broker.errors import BrokerError, Retryable, Unavailable
+from broker.errors import BrokerError, NotSent, Retryable, Unavailable
 
 RENEW_BEFORE = timedelta(minutes=10)
 NEVER_USE_WITHIN = timedelta(seconds=15)  # of their end: a request takes time, and clocks differ
 FAILURE_SECONDS = 5.0
+WAIT_SECONDS = 4.0  # less than a try of the guard has, so that it is told who does not answer; the fetch goes on, and the next try joins it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,9 @@ class Keys:
 
 
 class Source(Protocol):
-    """Where keys come from. One call, one try."""
+    """Where keys come from. One call, one try. `place` begins messages."""
+
+    place: str
 
     async def fetch(self) -> Keys: ...
 
@@ -46,9 +49,13 @@ class Renewing:
     """A `logins.Login` over a source. `now` tells the time of day, `clock` is monotonic."""
 
     def __init__(
-        self, source: Source, now: Callable[[], datetime] = lambda: datetime.now(UTC), clock: Callable[[], float] = time.monotonic
+        self,
+        source: Source,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        self._source, self._now, self._clock = source, now, clock
+        self._source, self._now, self._clock, self._wait_seconds = source, now, clock, wait_seconds
         self.current: Keys | None = None
         self._renew_at: datetime | None = None
         self._failure: tuple[float, BrokerError] | None = None
@@ -89,8 +96,13 @@ class Renewing:
         return self._failure is not None and isinstance(self._failure[1], Retryable)
 
     async def _fetched(self) -> None:
-        if self._may_ask() or self._passes():
-            await asyncio.shield(self._start())
+        if not self._may_ask() and not self._passes():
+            return
+        fetching = self._start()
+        await asyncio.wait([fetching], timeout=self._wait_seconds)
+        if not fetching.done():
+            raise NotSent(f"{self._source.place}: no answer within {self._wait_seconds:g} s; the store was not asked")
+        await fetching
 
     def _start(self) -> asyncio.Task[None]:
         if self._fetching is None or self._fetching.done():

@@ -89,14 +89,14 @@ class WebIdentity:
     """IRSA: a service account's token, renewed in its file by the kubelet, for a role's keys."""
 
     def __init__(self, target: Target, role: str, token_file: str, sts: Calls) -> None:
-        self._place, self._session, self._role, self._sts = f"{target.place}: login as {role}", target.session_name, role, sts
+        self.place, self._session, self._role, self._sts = f"{target.place}: login as {role}", target.session_name, role, sts
         self._token = CredentialFile(f"{target.place}: login: {TOKEN_FILE}", token_file, "mount the service account's token there")
 
     async def fetch(self) -> Keys:
         token = self._token.current().reveal().decode()
         try:
             answer = await self._sts.call(
-                self._place,
+                self.place,
                 "assume_role_with_web_identity",
                 RoleArn=self._role,
                 RoleSessionName=self._session,
@@ -104,11 +104,11 @@ class WebIdentity:
             )
         except NotPermitted:
             problem = StoreRefused(
-                f"{self._place}: STS does not give this role to the broker's service account (AccessDenied). To fix: the role's trust "
+                f"{self.place}: STS does not give this role to the broker's service account (AccessDenied). To fix: the role's trust "
                 "policy must name the cluster's OIDC provider, the service account in `sub` and sts.amazonaws.com in `aud`"
             )
         else:
-            return _keys(self._place, answer)
+            return _keys(self.place, answer)
         raise problem
 
     async def close(self) -> None:
@@ -119,19 +119,19 @@ class AssumedRole:
     """A role on top of another login."""
 
     def __init__(self, target: Target, role: str, login: Login, sts: Calls) -> None:
-        self._place, self._session, self._role = f"{target.place}: login as {role}", target.session_name, role
+        self.place, self._session, self._role = f"{target.place}: login as {role}", target.session_name, role
         self._login, self._sts = login, sts
 
     async def fetch(self) -> Keys:
         try:
-            answer = await self._sts.call(self._place, "assume_role", RoleArn=self._role, RoleSessionName=self._session)
+            answer = await self._sts.call(self.place, "assume_role", RoleArn=self._role, RoleSessionName=self._session)
         except NotPermitted:
             problem = StoreRefused(
-                f"{self._place}: AWS does not allow sts:AssumeRole (AccessDenied). To fix: allow it in the policy of the broker's own "
+                f"{self.place}: AWS does not allow sts:AssumeRole (AccessDenied). To fix: allow it in the policy of the broker's own "
                 "role, and trust that role in this one's trust policy"
             )
         else:
-            return _keys(self._place, answer)
+            return _keys(self.place, answer)
         raise problem
 
     async def close(self) -> None:

@@ -161,7 +161,7 @@ def open_client(
 ) -> ParameterStore:
     """Raises Misconfigured."""
     target = Target.parse(store, settings.reach, patience)
-    login = login_of(environ, target, lambda by, endpoint: Api("sts", target, by, endpoint))
+    login = login_of(environ, target, lambda by, endpoint: Api("sts", target.of("STS"), by, endpoint))
     return ParameterStore(target, login, Api("ssm", target, login, target.endpoint))
 
 

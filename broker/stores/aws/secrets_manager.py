@@ -169,7 +169,7 @@ def open_client(
 ) -> SecretsManager:
     """Raises Misconfigured."""
     target = Target.parse(store, settings.reach, patience)
-    login = login_of(environ, target, lambda by, endpoint: Api("sts", target, by, endpoint))
+    login = login_of(environ, target, lambda by, endpoint: Api("sts", target.of("STS"), by, endpoint))
     return SecretsManager(target, login, Api("secretsmanager", target, login, target.endpoint))
 
 

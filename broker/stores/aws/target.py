@@ -5,7 +5,7 @@ heeded for the login (STS) alone.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker.errors import Misconfigured
 from broker.stores.addresses import Reach
@@ -29,6 +29,7 @@ class Target:
     has_own_paths: bool
     reach: Reach
     patience: Patience
+    service: str = ""
 
     @classmethod
     def parse(cls, store: SecretStore, reach: Reach, patience: Patience | None = None) -> "Target":
@@ -54,7 +55,11 @@ class Target:
     @property
     def place(self) -> str:
         """How messages begin."""
-        return f"SecretStore {self.name}"
+        return f"SecretStore {self.name}" + (f": login: {self.service}" if self.service else "")
+
+    def of(self, service: str) -> "Target":
+        """For what is asked in order to log in: a failure there is not the store's."""
+        return replace(self, service=service)
 
     @property
     def session_name(self) -> str:

@@ -96,6 +96,26 @@ async def test_who_is_too_late_between_two_tries_learns_what_the_last_one_met(be
     assert len(one.client.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        ("read", "SecretStore main: login: STS: no answer"),
+        ("write", f"the store '{FQN}' did not answer within 0.25 seconds. It may have been done"),
+    ],
+)
+async def test_who_is_too_late_in_another_try_learns_why_there_was_one(bench, operation, message):
+    """A login that hangs is named, and not the store that was never asked; but what a write's last try did is not known."""
+    one = bench(call_seconds=0.25)
+    one.clock.uniform = lambda least, _: least
+    one.client.script = [NotSent("SecretStore main: login: STS: no answer")]
+    task = one.start(one.guard.read("/a") if operation == "read" else one.guard.write("/a", VALUE))
+    await settle()
+    one.client.gate = asyncio.Event()
+    await one.clock.pass_(0)
+    assert len(one.client.calls) == 2
+    assert (await task).message.startswith(message)
+
+
 async def test_a_try_has_its_time_and_the_next_one_follows(bench):
     """A connection that hangs costs one try, not the call."""
     one = bench(try_seconds=0.02, call_seconds=5)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.errors import BrokerError, Misconfigured, StoreRefused, Unavailable
+from broker.errors import BrokerError, Misconfigured, NotSent, StoreRefused, Unavailable
 from broker.stores.aws.keys import Keys, Renewing
 from broker.stores.aws.keys_file import KeysFile
 from broker.stores.aws.lately import Lately
@@ -28,6 +28,8 @@ class Clock:
 
 class Source:
     """Gives keys for an hour, numbered; `fails` is what it raises instead."""
+
+    place = "SecretStore s: login as r"
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self.fetched, self.closed = clock, 0, False
@@ -134,6 +136,18 @@ async def test_a_caller_that_goes_away_does_not_end_the_fetch(renewing: tuple[Re
     assert (await second).access_key == "key-1"
     await login.close()
     assert source.closed
+
+
+async def test_who_is_slow_is_named_and_the_next_joins(clock: Clock) -> None:
+    """Not the store, which was not asked: a try that is cut off from outside could not tell."""
+    source = Source(clock)
+    source.gate.clear()
+    login = Renewing(source, clock.now, clock.monotonic, wait_seconds=0.01)
+    with pytest.raises(NotSent, match="^SecretStore s: login as r: no answer within 0.01 s; the store was not asked$"):
+        await login.keys()
+    source.gate.set()
+    assert (await login.keys()).access_key == "key-1"
+    assert source.fetched == 1
 
 
 async def test_closing_ends_a_fetch(renewing: tuple[Renewing, Source]) -> None:

@@ -152,7 +152,7 @@ STS_FAULTS = [
     (Fault(status=200, body=b"canary"), Malformed, "login as"),
     (Fault(status=200, body=b"<AssumeRoleWithWebIdentityResponse/>"), Malformed, "login as"),
     (Fault(reset=True), Unavailable, "the connection was lost"),
-    (Fault(wait=3.0), Unavailable, "no answer in time"),
+    (Fault(wait=3.0), Unavailable, "SecretStore test: login: STS: no answer in time"),
 ]
 
 
