@@ -28,7 +28,7 @@ class Session:
         """Raises what a login or a request raises; every status is an Answer, but for a dead token of a file."""
         token = await self.tokens.current()
         answer = await self._ask(method, target, body, token.value)
-        if answer.status == 403 and await self.tokens.dead(token):
+        if answer.status == 403 and await self.tokens.dead(token, f"{method} {target}"):
             answer = await self._ask(method, target, body, (await self.tokens.current()).value)
         elif answer.status == 403 and self.tokens.doubted(token):
             raise StoreRefused(

@@ -6,8 +6,9 @@ under two thirds of its lease | takes it
 two thirds and more           | takes it, and renews it beside (or logs in, if it cannot be renewed)
 the end is here               | waits for a login
 
-A store that nobody uses has no timers: its token ends by itself. A 403 is a token that died early, or a denial: `dead` tells, and
-a new login because of a 403 comes at most every RELOGIN_SECONDS. A login that was refused is not tried again with the same
+A store that nobody uses has no timers: its token ends by itself. A 403 is a token that died early, or a denial: `dead` tells, by a
+look at the token; what was denied to a living one is not looked into again for RELOGIN_SECONDS. A new login because of a 403 comes at most
+as often. A login that was refused is not tried again with the same
 credentials for as long: Vault locks out who fails often.
 """
 
@@ -30,6 +31,7 @@ T = TypeVar("T")
 RELOGIN_SECONDS = 10.0
 RENEW_AT, END_AT = 2 / 3, 0.95  # of the lease; the rest is for a request on its way, and for clocks
 CLOSE_SECONDS = 2.0
+MAX_DENIED = 1000  # requests that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,8 @@ class Tokens:
         self._refused: _Refused | None = None
         self._doubted: Token | None = None
         self._renew_again = 0.0
-        self._replaced_at = self._seen_alive_at = float("-inf")
+        self._replaced_at = float("-inf")
+        self._denied: dict[str, float] = {}  # when, on our clock, the store denied a request to a token that lived
 
     async def current(self) -> Token:
         """Raises what a login raises."""
@@ -75,11 +78,19 @@ class Tokens:
             self._start("renewal", lambda: self._renew(token))
         return token
 
-    async def dead(self, token: Token) -> bool:
-        """Whether a 403 was for the token's sake and `current` now gives another; False: it was a denial."""
+    async def dead(self, token: Token, request: str) -> bool:
+        """Whether a 403 was for the token's sake and `current` now gives another; False: it was a denial. `request` is what got it."""
         if self._token is not token:
             return True
-        return await self._join("check", lambda: self._check(token))
+        now = self._clock()
+        if now < self._denied.get(request, float("-inf")) + RELOGIN_SECONDS:
+            return False
+        dead, alive = await self._join("check", lambda: self._check(token))
+        if alive:
+            if len(self._denied) >= MAX_DENIED:
+                self._denied.clear()
+            self._denied[request] = now
+        return dead
 
     @property
     def place(self) -> str:
@@ -141,21 +152,19 @@ class Tokens:
             self._token = _token(grant, made, token.whole, token.credentials)
         return True
 
-    async def _check(self, token: Token) -> bool:
+    async def _check(self, token: Token) -> tuple[bool, bool]:
+        """Whether `current` gives another now, and whether this one was seen alive."""
         now = self._clock()
-        if now < self._seen_alive_at + RELOGIN_SECONDS:
-            return False
         answer = await self._ask("GET", "/v1/auth/token/lookup-self", None, token.value)
         if answer.status != 403:
-            self._seen_alive_at = now if answer.status == 200 else self._seen_alive_at
-            return False
+            return False, answer.status == 200
         # Dead, or alive under policies that do not let it look at itself.
         self._doubted = None if self._login.ours else token
         if now < self._replaced_at + RELOGIN_SECONDS or (not self._login.ours and token.credentials == self._login.credentials()):
-            return False
+            return False, False
         self._replaced_at = now
         await self._join("login", self._log_in)
-        return True
+        return True, False
 
     def _start(self, name: str, work: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
         flight = self._flights.get(name)

@@ -298,3 +298,26 @@ async def test_no_repr_shows_a_token(role: AppRole, logs: list) -> None:
     )
     assert role.token(client) not in shown
     assert "vault_login" in repr(logs)
+
+
+async def test_a_token_revoked_just_after_a_denial_is_replaced_at_once(role: AppRole) -> None:
+    """A denial tells of its own request alone: another one's 403 is looked into, however soon it comes."""
+    policy = role.bao.policy(f'path "{role.mount}/data/tfy-secret/acme/payments/DB_PASSWORD" {{ capabilities = ["read"] }}')
+    client = role.client(token_policies=["default", policy])
+    for _ in range(2):
+        with pytest.raises(StoreRefused):
+            await client.read("/tfy-secret/acme/payments/OTHER")
+    assert (role.logins, role.looks) == (1, 1)
+    role.bao.call("POST", "auth/token/revoke", {"token": role.token(client)})
+    assert (await client.read(PATH)).value == VALUE
+    assert (role.logins, role.looks) == (2, 2)
+
+
+async def test_what_is_remembered_of_denials_is_bounded(role: AppRole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_DENIED", 3)
+    client = role.client(token_policies=["default"])
+    for number in range(7):
+        with pytest.raises(StoreRefused):
+            await client.read(f"/tfy-secret/acme/payments/K{number}")
+    assert len(client._session.tokens._denied) <= 3
+    assert role.logins == 1
