@@ -26,6 +26,7 @@ from contract.access import Action
 from contract.fqn import is_part
 from contract.values import SecretValue
 
+STORE_FAILED = 502  # behind us, and no fault of what was typed
 NO_VALUE = "no value was given: type one, choose a file, or say that it is to be empty"
 
 
@@ -107,7 +108,7 @@ def _form(
     """`value`: what was given, to be confirmed; then there is nothing to type again."""
     carried = None if value is None else binascii.b2a_base64(value.reveal(), newline=False).decode()
     conflict = isinstance(error, Conflict)
-    status = 409 if conflict else 200 if error is None else 400
+    status = 409 if conflict else STORE_FAILED if isinstance(error, StoreFailed) else 200 if error is None else 400
     return visit.page(
         "key_form.html",
         status,
@@ -151,7 +152,7 @@ async def deleted(visit: Visit, form: Form) -> web.Response:
     except Conflict as error:
         return await _delete_page(visit, error.message, 409, error.changes)
     except StoreFailed as error:
-        return await _delete_page(visit, error.message, 502, may_force=True)
+        return await _delete_page(visit, error.message, STORE_FAILED, may_force=True)
     return redirect(with_note(Places.group(group.name), "key-deleted"))
 
 
