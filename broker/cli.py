@@ -82,6 +82,7 @@ def _add_secret(parser: argparse.ArgumentParser) -> None:
     put = actions.add_parser("put", parents=[where], help="store a new version, from standard input or a file", allow_abbrev=False)
     put.add_argument("fqn", help=NAME_HELP)
     put.add_argument("--file", type=Path, help="read the value from this file, byte for byte")
+    put.add_argument("--allow-empty", action="store_true", help="store an empty value, too; without, an empty pipe or file is refused")
     get = actions.add_parser("get", parents=[where], help="write a value to a pipe or a file", allow_abbrev=False)
     get.add_argument("fqn", help=NAME_HELP + "; ?version= and #field may follow")
     get.add_argument("--show", action="store_true", help="also on a terminal")

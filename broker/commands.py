@@ -31,7 +31,7 @@ class Secrets(Protocol):
 async def run_command(secrets: Secrets, arguments: Namespace, tenant: str | None) -> None:
     match arguments.action:
         case "put":
-            await _put(secrets, _plain_name(arguments.fqn, tenant), arguments.file)
+            await _put(secrets, _plain_name(arguments.fqn, tenant), arguments.file, allow_empty=arguments.allow_empty)
         case "get":
             await _get(secrets, read_name(arguments.fqn, tenant)[0], show=arguments.show)
         case "list":
@@ -46,8 +46,13 @@ async def run_command(secrets: Secrets, arguments: Namespace, tenant: str | None
             _say(f"deleted {fqn}" + (f" version {arguments.version}" if arguments.version else " with all its versions"))
 
 
-async def _put(secrets: Secrets, fqn: Fqn, file: Path | None) -> None:
+async def _put(secrets: Secrets, fqn: Fqn, file: Path | None, *, allow_empty: bool) -> None:
     value = _read_value(str(fqn), file)
+    if not len(value) and not allow_empty:  # what a command that failed leaves in a pipe
+        raise InvalidRequest(
+            "the value is empty. To fix: give it on standard input or with --file; if it is to be empty, say so with --allow-empty; "
+            "to remove a secret, use delete"
+        )
     version = await secrets.put(fqn, value)
     _say(f"{fqn} version {version} ({len(value)} bytes)")
 
@@ -88,8 +93,6 @@ def _read_value(name: str, file: Path | None) -> SecretValue:
 def _bounded(content: bytes) -> SecretValue:
     if len(content) > wire.MAX_VALUE_BYTES:
         raise TooLarge(f"the value is larger than {wire.MAX_VALUE_BYTES} bytes")
-    if not content:
-        raise InvalidRequest("the value is empty. To fix: give it on standard input or with --file; to remove a secret, use delete")
     return SecretValue(content)
 
 

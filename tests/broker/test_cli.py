@@ -137,6 +137,19 @@ def test_listing_versions_and_deleting(environ, call):
     assert err.startswith("error: ")
 
 
+def test_an_empty_value_is_stored_when_that_is_said(environ, call, tmp_path):
+    """Else it is more likely what a command that failed left in the pipe."""
+    empty = tmp_path / "empty"
+    empty.touch()
+    for arguments in ((), ("--file", str(empty))):
+        code, out, err = call(environ, "secret", "put", FQN, *arguments)
+        assert (code, out) == (1, b"")
+        assert "if it is to be empty, say so with --allow-empty" in err
+    assert call(environ, "secret", "put", FQN, "--allow-empty")[:2] == (0, f"{FQN} version 1 (0 bytes)\n".encode())
+    assert call(environ, "secret", "get", FQN) == (0, b"", "")
+    assert call(environ, "secret", "put", FQN, "--allow-empty", "--file", str(empty))[0] == 0
+
+
 def test_a_field(environ, call):
     call(environ, "secret", "put", "payments:JSON", stdin=b'{"user": "ann"}')
     assert call(environ, "secret", "get", "payments:JSON#user")[1] == b"ann"
