@@ -49,7 +49,7 @@ class Vault:
     ) -> None:
         self._patience, self._recoveries = patience, Recoveries(self)
         self._session = open_session(reach, trust)
-        login = Login(place, credentials, OneOrigin(self._session, credentials.authority, "the login", patience))
+        login = self._login = Login(place, credentials, OneOrigin(self._session, credentials.authority, "the login", patience), patience)
         options: dict[str, Any] = ONE_TRY | {"transport": OneOrigin(self._session, url, "the vault", patience)}
         self._client = SecretClient(url, login, verify_challenge_resource=verify, **options)  # type: ignore[arg-type]
 
@@ -116,6 +116,7 @@ class Vault:
 
     async def close(self) -> None:
         await self._recoveries.close()
+        await self._login.close()
         await self._client.close()
         await self._session.close()
 

@@ -7,6 +7,7 @@ Names are the same in any case of their letters; `created` has whole seconds; ve
 is kept, its name cannot be written, and deletions and recoveries take `settle` looks. Values past 25,600 bytes are refused.
 """
 
+import asyncio
 import json
 import re
 import secrets
@@ -71,6 +72,7 @@ class KeyVaultServer:
         self.assertions, self.client_secrets = {"federated-token"}, {"client-secret"}
         self.public_key: Any = None
         self.logins: list[dict[str, str]] = []
+        self.login_waits: asyncio.Event | None = None
         self.login_answers: list[tuple[int, Any]] = []
         self.challenge_tenant, self.resource = TENANT, RESOURCE
         self.text = "the service's own words"
@@ -115,6 +117,8 @@ class KeyVaultServer:
     async def _token(self, request: web.Request) -> web.Response:
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.logins.append(form)
+        if self.login_waits is not None:
+            await self.login_waits.wait()
         if self.login_answers:
             status, document = self.login_answers.pop(0)
             if isinstance(document, bytes):

@@ -1,8 +1,10 @@
 """Tokens: as a workload identity or from files, in one tenant, for this vault alone; and whom a refusal names."""
 
+import asyncio
 import datetime as dt
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from broker.errors import Malformed, Misconfigured, StoreRefused, Throttled, Unavailable
+from broker.errors import Malformed, Misconfigured, NotSent, StoreRefused, Throttled, Unavailable
 from broker.stores.addresses import Reach
 from broker.stores.azure import login
 from broker.stores.azure.client import AzureKeyVault
 from broker.stores.azure.credentials import Credentials
 from contract.values import SecretValue
+from tests.broker.stores.azure.opening import PATIENT
 from tests.broker.stores.azure.server import CLIENT, TENANT, KeyVaultServer, login_error
 
 COMPLETE = {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": CLIENT, "AZURE_FEDERATED_TOKEN_FILE": "/var/run/token"}
@@ -337,3 +340,39 @@ async def test_nothing_shows_a_credential(vault: KeyVaultServer, client: AzureKe
     assert "canary" not in shown
     assert "token-" not in shown
     assert "federated-token" not in shown
+
+
+async def test_a_slow_login_is_told_as_that_and_joined_by_the_next_try(
+    vault: KeyVaultServer, open_client: Callable[..., AzureKeyVault]
+) -> None:
+    """The vault has answered, so its time-out would name the wrong one; the login goes on, and is not made twice."""
+    go_on = vault.login_waits = asyncio.Event()
+    client = open_client(vault.url, patience=replace(PATIENT, login=0.01))
+    for _ in range(2):
+        with pytest.raises(NotSent) as caught:
+            await client.healthy()
+        assert caught.value.message == f"SecretStore kv: the login at {vault.url}: no answer within 0.01 s; nothing was asked of the vault"
+    while not vault.logins:
+        await asyncio.sleep(0.005)
+    opened = client._opened
+    assert opened is not None
+    (asking,) = opened._login._asking.values()
+    go_on.set()
+    await asyncio.wait([asking])
+    await client.healthy()
+    assert len(vault.logins) == 1
+
+
+async def test_a_login_that_never_answers_ends_and_closing_does_not_wait_for_it(
+    vault: KeyVaultServer, open_client: Callable[..., AzureKeyVault]
+) -> None:
+    vault.login_waits = asyncio.Event()
+    client = open_client(vault.url, patience=replace(PATIENT, login=0.01))
+    with pytest.raises(NotSent):
+        await client.healthy()
+    opened = client._opened
+    assert opened is not None
+    (asking,) = opened._login._asking.values()
+    await client.close()
+    assert asking.cancelled() and not opened._login._asking
+    vault.login_waits.set()
