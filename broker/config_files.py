@@ -14,6 +14,7 @@ import msgspec
 from service.kube import Kube, NotFound
 
 MAX_TEXT = 64 * 1024  # characters of an annotation; its 256 entries have less
+REMEMBERED = 4 * 1024  # characters
 _CONFIG_MAP = re.compile(r"[a-z0-9][-.a-z0-9]{0,252}")  # can stand in a path
 
 
@@ -30,9 +31,13 @@ class ConfigMap(msgspec.Struct, rename={"binary": "binaryData"}):
 _read = msgspec.json.Decoder(ConfigMap).decode
 
 
-@lru_cache(maxsize=1024)
 def sources(annotation: str) -> frozenset[tuple[str, str]]:
-    """ConfigMap and key of each entry."""
+    """ConfigMap and key of each entry. A long annotation is not remembered: whoever may create workloads chooses their number."""
+    return _sources(annotation) if len(annotation) <= REMEMBERED else _sources.__wrapped__(annotation)
+
+
+@lru_cache(maxsize=1024)
+def _sources(annotation: str) -> frozenset[tuple[str, str]]:
     entries = _entries(annotation)
     found = [(entry.get("config_map"), entry.get("key")) for entry in entries if isinstance(entry, dict)]
     return frozenset((name, key) for name, key in found if isinstance(name, str) and _CONFIG_MAP.fullmatch(name) and isinstance(key, str))

@@ -27,7 +27,7 @@ import structlog
 from broker.config_files import read_config_map, sources
 from broker.workloads import PATHS, Object, made_by, read_list
 from contract.fqn import ROOT, SCHEME
-from service.kube import Kube, KubeError, Refused
+from service.kube import Kube, KubeError, Refused, TooLong
 
 log = structlog.get_logger()
 KEEP_SECONDS = 30.0
@@ -35,8 +35,10 @@ STALE_SECONDS = 300.0  # an answer this old is still shown while a newer one is 
 QUICK_SECONDS = 0.05  # a page that only shows it does not wait longer than this
 PATIENT_SECONDS = 10.0  # one that deletes does
 SCAN_SECONDS = 30.0
-PAGE = "500"
+PAGE = 500
+PAGE_BYTES = 32 * 1024 * 1024  # an object may have 1.5 MB, and whoever may create some chooses how many have
 MAX_CONFIG_MAPS = 500  # one call each
+MAX_NAMES = 200_000  # of a key and a workload; an object or a ConfigMap holds 50,000 if its author likes
 MAX_OBJECTS = 50_000  # about 100 pages of pods; a larger cluster is told that not all was looked at
 
 OFF_CLUSTER = "who uses it is not known here: this broker runs without a cluster"
@@ -161,11 +163,11 @@ class ClusterUses:
         found: dict[str, dict[str, set[Workload]]] = {}
         files: dict[tuple[str, str], dict[str, set[Workload]]] = {}  # of ConfigMaps, by key
         owners: dict[tuple[str, str, str], tuple[str, str]] = {}  # of Jobs, and of Deployments as themselves
-        left, complete = MAX_OBJECTS, True
+        left, room, complete = MAX_OBJECTS, MAX_NAMES, True
         for kind, path in PATHS:
             async for item in self._items(path):
                 left -= 1
-                if left < 0:
+                if left < 0 or room < 0:
                     complete = False
                     break
                 if kind == "Job":
@@ -173,29 +175,34 @@ class ClusterUses:
                 elif kind == "Deployment":
                     owners[item.metadata.namespace, kind, item.metadata.name] = (kind, item.metadata.name)
                 names = {match for text in item.texts(kind) for match in self._names(text)}
-                rendered = sources(item.templates(kind))
+                templates = item.templates(kind)
+                rendered = sources(templates)
+                if names or templates:
+                    await asyncio.sleep(0)  # a long one takes 0.1 s, and the broker has other work
                 if names or rendered:
                     workload = Workload(item.metadata.namespace, *made_by(kind, item.metadata, owners))
-                    _add(found, names, {workload})
+                    room -= _add(found, names, {workload}) + len(rendered)
                     for config_map, file in rendered:
                         files.setdefault((workload.namespace, config_map), {}).setdefault(file, set()).add(workload)
-        missing = await self._look_into(files, found)
+        missing = await self._look_into(files, found, room)
         groups = {group: {key: tuple(sorted(who)) for key, who in by_key.items()} for group, by_key in found.items()}
         return _Scan(at, groups, missing if complete else NOT_ALL)
 
     async def _look_into(
-        self, files: Mapping[tuple[str, str], Mapping[str, set[Workload]]], found: dict[str, dict[str, set[Workload]]]
+        self, files: Mapping[tuple[str, str], Mapping[str, set[Workload]]], found: dict[str, dict[str, set[Workload]]], room: int
     ) -> str | None:
         """Adds what stands in config files; why not all is known, if so."""
         for number, ((namespace, name), keys) in enumerate(files.items()):
-            if number == MAX_CONFIG_MAPS:
+            if number == MAX_CONFIG_MAPS or room < 0:
                 return NOT_ALL
             try:
                 config_map = await read_config_map(self._kube, namespace, name)
             except Refused:
                 return MAY_NOT_READ
             for key, workloads in keys.items():
-                _add(found, set(self._names(config_map.text(key))), workloads)
+                room -= _add(found, set(self._names(config_map.text(key))), workloads)
+                if room < 0:
+                    return NOT_ALL
         return None
 
     def _names(self, text: str) -> Iterator[tuple[str, str]]:
@@ -205,16 +212,28 @@ class ClusterUses:
             yield (group or path_group, key or path_key)
 
     async def _items(self, path: str) -> "AsyncIterator[Object]":
-        params = {"limit": PAGE}
+        params, limit = dict[str, str](), PAGE
         while True:
-            page = read_list(await self._kube.read("GET", path, params=params))
+            try:
+                page = read_list(await self._kube.read("GET", path, params={"limit": str(limit), **params}, most=PAGE_BYTES))
+            except TooLong:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 8)
+                continue
             for item in page.items:
                 yield item
             if not page.metadata.continue_:
                 return
-            params = {"limit": PAGE, "continue": page.metadata.continue_}
+            params = {"continue": page.metadata.continue_}
 
 
-def _add(found: dict[str, dict[str, set[Workload]]], names: set[tuple[str, str]], workloads: set[Workload]) -> None:
+def _add(found: dict[str, dict[str, set[Workload]]], names: set[tuple[str, str]], workloads: set[Workload]) -> int:
+    """How many were not known yet."""
+    new = 0
     for group, key in names:
-        found.setdefault(group, {}).setdefault(key, set()).update(workloads)
+        known = found.setdefault(group, {}).setdefault(key, set())
+        new -= len(known)
+        known |= workloads
+        new += len(known)
+    return new

@@ -47,6 +47,10 @@ class Gone(KubeError):
     """The resource version or continue token is too old: list again."""
 
 
+class TooLong(KubeError):
+    """The answer has more bytes than the caller takes."""
+
+
 class Refused(KubeError):
     """401 or 403: the service account's token or rights."""
 
@@ -175,13 +179,14 @@ class Kube:
         body: Any = None,
         content_type: str = JSON,
         accept: str = JSON,
+        most: int | None = None,
     ) -> bytes:
-        """One call's answer, undecoded, for callers that need little of a large one."""
+        """One call's answer, undecoded, for callers that need little of a large one. Raises TooLong past `most` bytes."""
         timeout = aiohttp.ClientTimeout(total=self._timeout)
         sent = None if body is None else msgspec.json.encode(body)
         headers = {"Accept": accept} | ({} if sent is None else {"Content-Type": content_type})
         async with self._answer(method, path, params=params, data=sent, headers=headers, timeout=timeout) as answer:
-            return await answer.read()
+            return await answer.read() if most is None else await _bounded(answer, most, path)
 
     @asynccontextmanager
     async def stream(self, path: str, *, params: Mapping[str, str], accept: str = JSON, idle: float) -> AsyncIterator[aiohttp.StreamReader]:
@@ -233,6 +238,15 @@ def _decoded(body: bytes, path: str) -> Any:
         return msgspec.json.decode(body)
     except ValueError:
         raise KubeError(200, "NotJSON", f"{path}: the answer is not JSON; is something else at the API server's address?") from None
+
+
+async def _bounded(answer: aiohttp.ClientResponse, most: int, path: str) -> bytes:
+    body = bytearray()
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > most:
+            raise TooLong(200, "TooLong", f"{path}: the answer has more than {most} bytes")
+    return bytes(body)
 
 
 async def _refusal(answer: aiohttp.ClientResponse, method: str, path: str) -> KubeError:

@@ -37,7 +37,7 @@ class Draft:
 
     def path_for(self, variable: str) -> str:
         """A file for a variable: its name where that is a plain one and free, else a number."""
-        path = _plain_path(variable)
+        path = _plain_path(variable) if len(variable) <= PLAIN_LENGTH else None
         if path is None or path in self.paths:
             numbers = count(len(self.paths))  # each is free at once, unless an earlier plan was not ours
             path = next(p for p in (f"{keys.ENV_FOLDER}/{n}" for n in numbers) if p not in self.paths)
@@ -47,5 +47,6 @@ class Draft:
 
 @lru_cache(maxsize=4096)
 def _plain_path(variable: str) -> str | None:
-    plain = len(variable) <= PLAIN_LENGTH and variable.isascii() and variable.isidentifier()
+    """Of short ones alone: what is remembered must not be as long as an author likes. Nobody has checked the pod yet."""
+    plain = variable.isascii() and variable.isidentifier()
     return f"{keys.ENV_FOLDER}/{variable}" if plain else None

@@ -1,7 +1,7 @@
 """What was found in a container's env a moment ago: the pods of a rollout are alike, and each would be read anew.
 
 A container is the same if its env entries, its place in the pod and the known stores are. Only what nothing was wrong with is
-remembered, and only of the first call for a pod. Bounded: by number, and each by the length of its values.
+remembered, and only of the first call for a pod. Bounded: by number, and each by the length of what its author wrote.
 """
 
 from collections import OrderedDict
@@ -47,6 +47,16 @@ class KnownEnv:
         return cls(references, sum(len(f.template.fqns) for f in found), sum(f.managed for f in found))
 
 
+def _characters(entry: EnvVar) -> int:
+    """All that its author may make long: nobody has checked the pod yet."""
+    size = len(entry.name) + len(entry.value or "")
+    if entry.valueFrom is not None:
+        file, config_map = entry.valueFrom.fileKeyRef, entry.valueFrom.configMapKeyRef
+        size += len((file and file.volumeName) or "")
+        size += len((config_map and config_map.name) or "") + len((config_map and config_map.key) or "")
+    return size
+
+
 Key = tuple[str, int, str, bool, frozenset[str], tuple[EnvVar, ...]]
 
 
@@ -70,7 +80,7 @@ class KnownEnvs:
 
     def remember(self, key: Key, known: KnownEnv) -> bool:
         """False: it is too large to keep."""
-        if sum(len(entry.name) + len(entry.value or "") for entry in key[-1]) > MAX_CHARACTERS:
+        if len(key[2]) + sum(map(_characters, key[-1])) > MAX_CHARACTERS:
             return False
         self._known[key] = known
         if len(self._known) > MAX_KNOWN:

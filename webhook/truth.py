@@ -19,7 +19,17 @@ from webhook.problem import Problem, Reason, nearest
 
 
 MAX_FINE = 2048  # values that are remembered for one workload
-MAX_WORKLOADS = 512  # with FINE all full, some 100 MB; a workload has a few dozen values
+MAX_WORKLOADS = 512
+MAX_VALUE = 1024  # characters of a value that is remembered
+MAX_REMEMBERED = 8 * 1024 * 1024  # characters of all workloads together: a workload has a few dozen values
+OVERHEAD = 128  # of each, in characters: objects
+
+
+@dataclass(slots=True)
+class Size:
+    """How much is remembered, in characters."""
+
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +41,28 @@ class Truth:
     admins: frozenset[str]
     who: str
     _fine: set[tuple[str, ...]] = field(default_factory=set)  # parts of values whose references this workload gets
+    _size: Size = field(default_factory=Size)
 
     @classmethod
-    def of_workload(cls, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str) -> "Truth":
-        return cls(catalog, workload_subjects(namespace, service_account), admins, f"{namespace}/{service_account}")
+    def of_workload(
+        cls, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str, size: Size | None = None
+    ) -> "Truth":
+        who = f"{namespace}/{service_account}"
+        return cls(catalog, workload_subjects(namespace, service_account), admins, who, _size=size or Size())
 
     def knows(self, parts: tuple[str, ...]) -> bool:
         """Whether every reference of the value was checked before, and found fine."""
         return parts in self._fine
 
     def remember(self, parts: tuple[str, ...]) -> None:
+        """Short values alone: the text around a reference is as long as its author likes."""
+        length = sum(map(len, parts))
+        if length > MAX_VALUE:
+            return
         if len(self._fine) >= MAX_FINE:
             self._fine.clear()
         self._fine.add(parts)
+        self._size.taken += length + OVERHEAD
 
     def check(self, place: str, fqn: Fqn, absent: str) -> Problem | str | None:
         """A problem, a warning, or None: as far as names and rules tell, the pod will get this.
@@ -114,20 +133,25 @@ class Truth:
 
 
 class Truths:
-    """The truth of each workload, kept until the catalog changes: a rollout asks the same of it a thousand times."""
+    """The truth of each workload, kept until the catalog changes: a rollout asks the same of it a thousand times.
+
+    All of it is forgotten where it becomes too much: names and values are an author's, and nobody has checked the pod yet.
+    """
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], Truth] = OrderedDict()
         self._of: tuple[Catalog, int, frozenset[str]] | None = None
+        self._size = Size()
 
     def of_workload(self, catalog: Catalog, admins: frozenset[str], namespace: str, service_account: str) -> Truth:
-        if self._of != (now := (catalog, catalog.changes, admins)):
+        if self._of != (now := (catalog, catalog.changes, admins)) or self._size.taken > MAX_REMEMBERED:
             self._known.clear()
-            self._of = now
+            self._of, self._size = now, Size()
         key = (namespace, service_account)
         truth = self._known.get(key)
         if truth is None:
-            truth = self._known[key] = Truth.of_workload(catalog, admins, namespace, service_account)
+            truth = self._known[key] = Truth.of_workload(catalog, admins, namespace, service_account, self._size)
+            self._size.taken += OVERHEAD + 8 * (len(namespace) + len(service_account))  # in each of its subjects
             if len(self._known) > MAX_WORKLOADS:
                 self._known.popitem(last=False)
         return truth

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from broker import uses
+from broker import config_files, uses
 from broker.uses import KEEP_SECONDS, STALE_SECONDS, ClusterUses, NotKnown, Used, Workload
 from broker.workloads import PATHS
 from contract.plan import ContainerPlan, EnvDelivery, Plan, encode_plan
@@ -23,7 +23,7 @@ class Cluster:
     def __init__(self):
         self.objects = {path: [] for _, path in PATHS}
         self.config_maps = {}
-        self.refused, self.asked, self.gate, self.status = set(), [], None, 200
+        self.refused, self.asked, self.limits, self.gate, self.status = set(), [], [], None, 200
 
     async def __aenter__(self):
         app = web.Application()
@@ -41,15 +41,16 @@ class Cluster:
 
     async def _list(self, request):
         self.asked.append(request.path)
-        assert request.query["limit"] == "500"
+        self.limits.append(int(request.query["limit"]))
         if self.gate is not None:
             await self.gate.wait()
         if request.path in self.refused or self.status != 200:
             return web.json_response({"kind": "Status", "reason": "Forbidden"}, status=403 if self.status == 200 else self.status)
         items, start = self.objects[request.path], int(request.query.get("continue") or 0)
-        following = str(start + 2) if start + 2 < len(items) else ""
+        size = min(2, self.limits[-1])
+        following = str(start + size) if start + size < len(items) else ""
         metadata = {"resourceVersion": "7"} | ({"continue": following} if following else {})
-        return web.json_response({"kind": "List", "metadata": metadata, "items": items[start : start + 2]})
+        return web.json_response({"kind": "List", "metadata": metadata, "items": items[start : start + size]})
 
     async def _config_map(self, request):
         self.asked.append(request.path)
@@ -299,6 +300,55 @@ async def test_a_very_large_cluster_is_not_looked_at_whole(cluster, looking, mon
         cluster.add("Deployment", f"d{n}", made_of(pod(FQN)))
     used = await looking.of_group("payments")
     assert (used.missing, used.unsure, len(used.workloads())) == (uses.NOT_ALL, True, 2)
+
+
+async def test_large_objects_are_asked_for_a_few_at_a_time(cluster, looking, monkeypatch):
+    monkeypatch.setattr(uses, "PAGE_BYTES", 3000)
+    for n in range(3):
+        cluster.add("Deployment", f"d{n}", made_of(pod(FQN, "x" * 2000)))
+    used = await looking.of_group("payments")
+    assert (used.missing, len(used.workloads())) == (None, 3)
+    assert set(cluster.limits[:4]) == {500, 62, 7, 1}
+
+
+async def test_an_object_that_is_larger_than_any_can_be(cluster, looking, monkeypatch):
+    monkeypatch.setattr(uses, "PAGE_BYTES", 1000)
+    cluster.add("Deployment", "d", made_of(pod(FQN, "x" * 2000)))
+    assert (await looking.of_group("payments")).missing == uses.FAILED
+
+
+@pytest.mark.parametrize("place", ["env", "config-file"])
+async def test_more_names_than_are_remembered(cluster, looking, monkeypatch, place):
+    monkeypatch.setattr(uses, "MAX_NAMES", 5)
+    text = " ".join(f"{FQN}{n}" for n in range(10))
+    cluster.config_maps["shop", "many"] = {"data": {"f": text}}
+    cluster.add("Deployment", "a", made_of(pod(text)) if place == "env" else made_of(pod(), rendering("many")))
+    cluster.add("Deployment", "b", made_of(pod(FQN)))
+    used = await looking.of_group("payments")
+    assert (used.missing, used.unsure) == (uses.NOT_ALL, True)
+
+
+async def test_the_broker_has_time_for_others_between_long_annotations(cluster, looking, monkeypatch):
+    """Each takes a tenth of a second, and whoever may create workloads chooses how many there are in a page."""
+    turns, seen = [], []
+    loop = asyncio.get_running_loop()
+
+    def sources(annotation):
+        seen.append(len(turns))
+        loop.call_soon(turns.append, annotation)
+        return frozenset()
+
+    monkeypatch.setattr(uses, "sources", sources)
+    for n in range(2):  # a page of this cluster
+        cluster.add("Deployment", f"d{n}", made_of(pod(), {"tfy-secret.dev/templates": f"- {n}"}))
+    await looking.of_group("payments")
+    assert seen[:2] == [0, 1]
+
+
+def test_a_long_annotation_is_not_remembered():
+    before = config_files._sources.cache_info().currsize
+    config_files.sources("- {config_map: a, key: b}\n" + "#" * config_files.REMEMBERED)
+    assert config_files._sources.cache_info().currsize == before
 
 
 async def test_off_a_cluster_it_is_not_known():

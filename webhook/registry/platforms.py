@@ -3,6 +3,7 @@
 A pod that does not say its architecture may land anywhere; amd64's manifest then speaks for all, or the only one there is.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from webhook.registry.documents import Descriptor
 
 ARCHITECTURE_LABELS = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
 DEFAULT_ARCHITECTURE = "amd64"
+_ARCHITECTURE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")  # a label's value; nobody has checked the pod yet
 ATTESTATION = "vnd.docker.reference.type"  # an annotation of manifests that are about another one, and never run
 # oldest first; what runs on a variant is that one and all before it
 _VARIANTS = {"amd64": ("", "v1", "v2", "v3", "v4"), "arm64": ("", "v8", "v9"), "arm": ("v5", "v6", "", "v7")}
@@ -27,7 +29,8 @@ class Platform:
     @classmethod
     def of_pod(cls, node_selector: Mapping[str, str | None] | None) -> "Platform":
         for label in ARCHITECTURE_LABELS:
-            if architecture := (node_selector or {}).get(label):
+            architecture = (node_selector or {}).get(label)
+            if architecture and _ARCHITECTURE.fullmatch(architecture):
                 return cls(architecture, determined=True)
         return cls()
 
