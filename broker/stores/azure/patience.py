@@ -6,8 +6,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Patience:
     """`total`: one call. `gone`: how long a deletion is waited for, less than a caller's own patience; `back`: a recovery, which goes
-    on without its caller. `poll`: between looks at whether the vault is done. `login`: for a token, less than a try of the guard has, so
-    that it is told who does not answer; the login goes on, and the next try joins it.
+    on without its caller. `poll`: between looks at whether the vault is done. `login`: for a token; with the loading of the library
+    less than a try of the guard has, so that it is told who does not answer. The login goes on, and the next try joins it.
     """
 
     connect: float = 3.0
@@ -15,4 +15,4 @@ class Patience:
     gone: float = 4.0
     back: float = 30.0
     poll: float = 1.0
-    login: float = 4.0
+    login: float = 3.0
