@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from contract import keys
 from contract.fqn import SCHEME
@@ -120,7 +121,7 @@ def _command(place: str, value: str, problems: list[Problem]) -> tuple[str, ...]
         found, allowed = "a word with NUL or half of a surrogate pair", "words that a process can be started with"
         problems.append(Problem(place, Reason.BAD_ANNOTATION, found, allowed, "remove \\u0000 and single \\ud800 to \\udfff"))
         return ()
-    problems += [Problem.in_command_line(place, word) for word in words if SCHEME in word][:MAX_TOLD]
+    problems += [Problem.in_command_line(place, word) for word in islice((word for word in words if SCHEME in word), MAX_TOLD)]
     return tuple(words)
 
 

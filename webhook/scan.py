@@ -106,10 +106,10 @@ def find_undeliverable(spec: PodSpec, findings: Findings) -> None:
             place = f"spec.{kind}[{container.name or index}]"
             for field, _, words in container.words():
                 for word in words:
-                    if SCHEME in word:
+                    if SCHEME in word and not findings.full:
                         findings.tell(Problem.in_command_line(f"{place}.{field}", word))
             for entry in (container.env or ()) if kind == "ephemeralContainers" else ():
-                if entry.value and SCHEME in entry.value:
+                if entry.value and SCHEME in entry.value and not findings.full:
                     fix = "put the reference in a container of the pod, and debug with --share-processes"
                     found = f"'{shorten(entry.value)}'"
                     findings.tell(

@@ -1,9 +1,13 @@
-"""Nothing that a pod's author writes is remembered at whatever length: a mutating webhook is asked before the API server checks the pod."""
+"""Nothing that a pod's author writes is remembered, or told, at whatever length: a mutating webhook is asked before the API server checks the pod."""
+
+import json
 
 import pytest
 
-from tests.webhook.pods import CATALOG, KEY
+from tests.webhook.pods import CATALOG, KEY, app, decide
 from webhook import draft, truth
+from webhook.planning import Reject
+from webhook.problem import MAX_TOLD, Problem
 from webhook.pod import ConfigMapKeyRef, EnvVar, FileKeyRef, ValueFrom
 from webhook.registry.platforms import Platform
 from webhook.rollout import MAX_CHARACTERS, KnownEnv, KnownEnvs
@@ -66,3 +70,26 @@ def test_all_workloads_together(monkeypatch, much):
     again = truths.of_workload(CATALOG, frozenset(), "shop", "web")
     assert again is not first
     assert len(truths._known) == 1
+
+
+@pytest.mark.parametrize("place", ["annotation", "command", "args", "ephemeral"])
+def test_a_command_of_many_words_that_are_refused(monkeypatch, place):
+    """Each word's sentence takes time, and a review may have 180,000 of them: no more are made than can be told."""
+    made = []
+    make = Problem.__init__
+
+    def counted(self, *args, **named):
+        made.append(args)
+        make(self, *args, **named)
+
+    monkeypatch.setattr(Problem, "__init__", counted)
+    words = ["tfy-secret://"] * 20 * MAX_TOLD
+    more = app(A=KEY)
+    if place == "annotation":
+        more["metadata"]["annotations"] = {"tfy-secret.dev/command.app": json.dumps(words)}
+    elif place == "ephemeral":
+        more["spec"]["ephemeralContainers"] = [{"name": "debug", "env": [{"name": "B", "value": word} for word in words]}]
+    else:
+        more["spec"]["containers"][0][place] = words
+    assert isinstance(decide(more), Reject)
+    assert len(made) <= 2 * MAX_TOLD
