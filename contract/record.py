@@ -23,13 +23,22 @@ else:
         body = {k: v for k, v in cls.__dict__.items() if k not in defaults and k not in ("__dict__", "__weakref__")}
         made = type(cls)(cls.__name__, cls.__bases__, body | {"__slots__": names, "__match_args__": names})
         made.__qualname__ = cls.__qualname__
-        made.__init__ = _initialiser(names, defaults, hasattr(made, "__post_init__"))
+        made.__init__ = _first(made, names, defaults)
         made.__setattr__ = made.__delattr__ = _refuse
         made.__eq__, made.__hash__ = _equal, _hash
         made.__reduce__ = lambda self: (type(self), _values(self))
         if "__repr__" not in body:
             made.__repr__ = _repr
         return made
+
+    def _first(made, names, defaults):  # noqa: ANN001, ANN202 - private to `record`
+        """The real one is compiled when the first object is made: a pod's start uses few of the types, and each costs it 0.1 ms."""
+
+        def __init__(self, *given, **named):  # noqa: ANN001, ANN002, ANN003, ANN202, N807 - stands for the real one
+            made.__init__ = _initialiser(names, defaults, hasattr(made, "__post_init__"))
+            made.__init__(self, *given, **named)
+
+        return __init__
 
     def _initialiser(names, defaults, checked):  # noqa: ANN001, ANN202 - private to `record`
         # Compiled once per type, as dataclasses does: a loop over the fields costs the webhook twice the time per object.
