@@ -84,6 +84,11 @@ def cpu_per_review(one: Server, bodies: list[bytes], count: int) -> float:
     return min(figures)
 
 
+def _latency(took: list[float]) -> str:
+    took = sorted(took)
+    return f"p50 {statistics.median(took) * 1000:.2f} ms, p99 {took[int(len(took) * 0.99) - 1] * 1000:.2f} ms"
+
+
 def run() -> Rows:
     # A cluster's pods are those of its rollouts: 50 different ones in turn. What is remembered of a pod helps its siblings alone.
     small = [review(pod(10, 6000, app)) for app in range(50)]
@@ -111,11 +116,9 @@ def run() -> Rows:
                 )
             least, ours = cpu_per_review(floor, strangers, 4000), cpu_per_review(webhook, strangers, 4000)
             yield "CPU a review, the same, never seen before", f"{ours:.3f} ms, floor {least:.3f} ms: {ours / least:.2f} x"
-            took = sorted(asyncio.run(webhook.ask(small, 1000, 0.01)))
-            yield (
-                "latency at 100 reviews a second",
-                f"p50 {statistics.median(took) * 1000:.2f} ms, p99 {took[989] * 1000:.2f} ms (target p99 < 2 ms)",
-            )
+            # The asking process, its TLS and its timers are in both.
+            least, ours = (_latency(asyncio.run(one.ask(small, 1000, 0.01))) for one in (floor, webhook))
+            yield "latency at 100 reviews a second", f"{ours} (target p99 < 2 ms); floor {least}"
             yield "memory, after 1 MB pods", f"{webhook.memory()}; floor {floor.memory()}"
     yield "this process's own CPU", f"{resource.getrusage(resource.RUSAGE_SELF).ru_utime:.1f} s"
 
