@@ -65,7 +65,6 @@ PLAN_ENV = "TFY_SECRET_PLAN"
 AUDIENCE = "tfy-secret.dev"
 TOKEN_SECONDS = 600  # the shortest life that the API server grants
 
-MOUNT_ROOT = "/tfy-secret"
 TOKEN_FOLDER = "/tfy-secret/token"  # noqa: S105 - a path
 TOKEN_FILE = "/tfy-secret/token/token"  # noqa: S105 - a path
 VOLUMES_FOLDER = "/tfy-secret/volumes"

@@ -10,7 +10,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Protocol
 
 import msgspec
 import structlog
@@ -23,21 +22,6 @@ OLDEST = (0, 0)
 Version = tuple[int, int]
 
 log = structlog.get_logger()
-
-
-class ClusterVersions(Protocol):
-    """What the choice of a mode needs to know."""
-
-    @property
-    def synced(self) -> bool: ...
-    @property
-    def lowest(self) -> Version | None: ...
-    @property
-    def lowest_node(self) -> str | None: ...
-    @property
-    def server(self) -> Version | None: ...
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
 
 
 @lru_cache(maxsize=256)

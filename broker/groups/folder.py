@@ -269,7 +269,8 @@ class FolderResources:
         return {k: v for k, v in found.items() if k in kinds and isinstance(v, kinds[k])} if isinstance(found, dict) else {}
 
     def _put_pending(self, name: str, pending: tuple[Intent, ...]) -> None:
-        state, made = self._state(name), encode(pending, foreign(self._state(name).get("pending")))
+        state = self._state(name)
+        made = encode(pending, foreign(state.get("pending")))
         if state.get("pending") != made:
             self._put_state(name, state | {"pending": made})
 

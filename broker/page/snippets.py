@@ -53,5 +53,5 @@ def _yaml(name: str) -> str:
     return f'"{name}"' if name.lower() in _WORDS else name
 
 
-def namespace_label(namespace: str = "shop") -> str:
-    return f"kubectl label namespace {namespace} {keys.INJECT_LABEL}={keys.INJECT_ENABLED}\n"
+def opt_in(namespace: str) -> str:
+    return f"kubectl label namespace {namespace} {keys.INJECT_LABEL}={keys.INJECT_ENABLED}"

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from broker.page.snippets import snippets
+from broker.page.snippets import opt_in, snippets
 from broker.page.visit import Visit
 
 
@@ -13,4 +13,4 @@ async def show(visit: Visit) -> web.Response:
     chosen = asked if asked in names else (names[0] if names else None)
     fqn = next((key.fqn for key in group.keys if key.key == chosen), None)
     made = snippets(fqn, str(chosen)) if fqn else ()
-    return visit.page("use.html", group=group, names=names, chosen=chosen, snippets=made)
+    return visit.page("use.html", group=group, names=names, chosen=chosen, snippets=made, opt_in=opt_in("NAMESPACE"))

@@ -2,8 +2,7 @@
 
 Decides that a token is asked for in the configured tenant alone, that many calls at once make one request, that a slow login is told as
 that and not as the vault's slowness, that a token which the vault no longer takes is replaced, and that what the login says about a failure
-ends here. The files are read at each request for a token, and so
-in time after a rotation.
+ends here. The files are read at each request for a token, and so in time after a rotation.
 """
 
 import asyncio

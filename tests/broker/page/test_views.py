@@ -327,6 +327,11 @@ async def test_how_to_use_the_longest_key(open_site):
     assert f"tfy-secret://acme:payments:{longest}" in text
 
 
+async def test_how_to_use_begins_with_the_namespace(site):
+    text = (await (await site.logged_in("viewer")).get(f"{GROUP}/use")).text
+    assert ">kubectl label namespace NAMESPACE tfy-secret.dev/inject=enabled</pre>" in text
+
+
 async def test_a_key_in_use_is_asked_about_twice(open_site):
     """The page names who uses it; without the second yes nothing is deleted."""
     site = await open_site(uses=used(WEB, Workload("shop", "CronJob", "nightly")))
