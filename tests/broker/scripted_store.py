@@ -2,7 +2,7 @@
 
 import asyncio
 
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Throttled
 from broker.stores.store import Stored
 from contract.values import SecretValue
 
@@ -74,3 +74,21 @@ class ScriptedBatch(Scripted):
         assert len({*asked}) == len(asked) <= self.batch
         await self._meet("read_batch", [one.path for one in asked])
         return [self._found(*one) for one in asked]
+
+
+class Bucket(Scripted):
+    """So many reads a second, as a token bucket that holds one second's; each read takes its time."""
+
+    def __init__(self, clock, rate, seconds):
+        super().__init__()
+        self._clock, self._rate, self._seconds, self._tokens, self._at = clock, rate, seconds, float(rate), 0.0
+
+    async def read(self, path, version=None):
+        now = self._clock.now
+        self._tokens, self._at = min(self._rate, self._tokens + (now - self._at) * self._rate), now
+        self.calls.append(path)
+        await self._clock.sleep(self._seconds)
+        if self._tokens < 1:
+            raise Throttled("slow down")
+        self._tokens -= 1
+        return self._found(path, version)

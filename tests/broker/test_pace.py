@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from broker.errors import BrokerError, Throttled, Unavailable
+from broker.errors import BrokerError, Unavailable
 from broker.guard import Guard
 from broker.lane import PATIENCE
 from broker.limits import Limits
@@ -13,7 +13,7 @@ from broker.metrics import Metrics
 from broker.pace import BELIEVED_SECONDS, Pace
 from contract.resources import parse_store
 from tests.broker.fake_time import FakeTime, settle
-from tests.broker.scripted_store import Scripted
+from tests.broker.scripted_store import Bucket, Scripted
 from tests.broker.world import store
 
 
@@ -74,31 +74,13 @@ def test_it_is_believed_for_a_while_after_the_line_was_empty(pace, clock):
     assert pace.wait(400) == 0
 
 
-class Shop(Scripted):
-    """A token bucket of so many calls a second, which holds one second's."""
-
-    def __init__(self, clock, rate):
-        super().__init__()
-        self._clock, self._rate, self._tokens, self._at = clock, rate, float(rate), 0.0
-
-    async def read(self, path, version=None):
-        now = self._clock.now
-        self._tokens, self._at = min(self._rate, self._tokens + (now - self._at) * self._rate), now
-        self.calls.append(path)
-        await self._clock.sleep(0.005)
-        if self._tokens < 1:
-            raise Throttled("slow down")
-        self._tokens -= 1
-        return self._found(path, version)
-
-
 async def test_pods_that_ask_for_more_than_there_is_are_served_in_turn(clock):
     """100 pods want 5 values each from a store of 5 a second. A pod that lacks one asks for all of them again, and nothing is kept here; so
     what is read for a pod that then comes too late is read for nothing. Without the measure: 260 s and 2,300 calls.
     """
     dice = random.Random(1)
     clock = FakeTime(dice.uniform)
-    shop = Shop(clock, 5)
+    shop = Bucket(clock, 5, 0.005)
     limits = Limits()
     guard = Guard(parse_store(store()), shop, limits, Metrics(), clock.timing)
 
@@ -163,7 +145,7 @@ async def test_what_is_asked_in_one_moment_is_let_in_or_refused_together(clock):
 
 
 async def test_a_line_that_moves_lets_more_in(clock):
-    shop = Shop(clock, 160)  # of which 32 calls at once, 5 ms each, take all
+    shop = Bucket(clock, 160, 0.005)  # of which 32 calls at once, 5 ms each, take all
     guard = Guard(parse_store(store()), shop, Limits(), Metrics(), clock.timing)
     first = [asyncio.create_task(guard.read(f"/{n}")) for n in range(700)]
     await clock.pass_(2)

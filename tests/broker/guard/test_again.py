@@ -18,7 +18,7 @@ from broker.lane import TRIES
 from broker.stores.store import Stored
 from tests.broker.fake_time import settle
 from tests.broker.guard.bench import FQN, VALUE, settled
-from tests.broker.scripted_store import Scripted, ScriptedBatch
+from tests.broker.scripted_store import Bucket, ScriptedBatch
 
 AGAIN = [
     # what the first try meets, how many tries a read has and a write
@@ -156,28 +156,10 @@ async def test_all_wait_when_one_is_throttled(bench):
     await settled(*tasks)
 
 
-class Bucket(Scripted):
-    """So many calls a second, as a token bucket of a second's calls; each call takes its time."""
-
-    def __init__(self, clock, rate):
-        super().__init__()
-        self._clock, self._rate, self._tokens, self._at = clock, rate, float(rate), 0.0
-
-    async def read(self, path, version=None):
-        now = self._clock.now
-        self._tokens, self._at = min(self._rate, self._tokens + (now - self._at) * self._rate), now
-        self.calls.append(path)
-        await self._clock.sleep(0.002)
-        if self._tokens < 1:
-            raise Throttled("slow down")
-        self._tokens -= 1
-        return self._found(path, version)
-
-
 async def test_a_store_of_forty_a_second_is_not_hammered(bench):
     """300 reads at once: it gives what it has, and not one call in four is refused, the first burst of 32 included."""
     one = bench(at_once=32)
-    one.client = one.guard._client = one.guard._tries._client = Bucket(one.clock, 40)
+    one.client = one.guard._client = one.guard._tries._client = Bucket(one.clock, 40, 0.002)
     tasks = one.ask(*(f"/{n}" for n in range(300)))
     for _ in range(200):
         await one.clock.pass_(0.04)
